@@ -1,0 +1,1 @@
+"""The tooling of the course: builds, checks, stages, grades."""
