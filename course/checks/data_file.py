@@ -1,0 +1,76 @@
+"""Check data on disk: worked examples and the fingerprints of wrong versions, one pair of files per chapter.
+
+`NN-slug.json` holds the exercises' records and the skeletons of the values, `NN-slug.npz` their arrays.
+"""
+
+import io
+import json
+import zipfile
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from course.exercises import DATA, Exercise, read_record
+from course.plain import flatten, restore
+
+__all__ = ["CheckData", "Misconception", "load", "write"]
+
+
+@dataclass
+class Misconception:
+    """What a known wrong version returns on each example: a value, or the name of the exception it raises."""
+
+    says: str
+    answers: list[Any]
+
+
+@dataclass
+class CheckData:
+    """Worked examples of one exercise. An exercise that is checked by properties alone has none."""
+
+    examples: list[tuple[Any, ...]] = field(default_factory=list)  # arguments
+    answers: list[Any] = field(default_factory=list)
+    returns: Any = "result"  # what the parts of an answer are called
+    misconceptions: list[Misconception] = field(default_factory=list)
+
+
+@cache
+def _arrays(slug: str) -> list[np.ndarray]:
+    with np.load(DATA / f"{slug}.npz", allow_pickle=False) as archive:
+        return [archive[f"{i:04d}"] for i in range(len(archive.files))]
+
+
+@cache
+def load(slug: str) -> dict[str, CheckData]:
+    """Check data of a chapter, by exercise id."""
+    found = {}
+    for exercise_id, value in restore(read_record(slug)["checks"], _arrays(slug)).items():
+        value["misconceptions"] = [Misconception(**m) for m in value["misconceptions"]]
+        found[exercise_id] = CheckData(**value)
+    return found
+
+
+def write(slug: str, exercises: list[Exercise], checks: dict[str, CheckData]) -> dict[str, bytes]:
+    """The two files' contents, by name: the same bytes for the same data."""
+    skeleton, arrays = flatten({exercise_id: vars(data) | _plain(data) for exercise_id, data in checks.items()})
+    record = {"exercises": [exercise.as_dict() for exercise in exercises], "checks": skeleton}
+    json_bytes = (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode()
+    return {f"{slug}.json": json_bytes, f"{slug}.npz": _npz(arrays)}
+
+
+def _plain(data: CheckData) -> dict[str, Any]:
+    return {"misconceptions": [vars(misconception) for misconception in data.misconceptions]}
+
+
+def _npz(arrays: list[np.ndarray]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for i, array in enumerate(arrays):
+            member = io.BytesIO()
+            np.lib.format.write_array(member, array, version=(1, 0), allow_pickle=False)
+            archive.writestr(
+                zipfile.ZipInfo(f"{i:04d}.npy", (1980, 1, 1, 0, 0, 0)), member.getvalue(), zipfile.ZIP_DEFLATED
+            )
+    return buffer.getvalue()

@@ -1,0 +1,265 @@
+"""Run the checks of an exercise on a function, and say what came out in a few lines."""
+
+import importlib
+import pkgutil
+import traceback
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from course.checks.compare import differences, map_arrays, same
+from course.checks.data_file import CheckData, load
+from course.exercises import Exercise, find
+
+__all__ = ["CheckFailed", "Result", "check", "check_names", "compare_all", "expect", "holds", "run_checks"]
+
+Property = Callable[[Callable[..., Any]], None]
+_PROPERTIES: dict[str, list[tuple[str, Property]]] = {}
+SHOWN = 3  # differences told at once; the rest is counted
+
+
+class CheckFailed(AssertionError):
+    """A check did not hold; the message is for the learner, so notebooks show it without a traceback."""
+
+    def _render_traceback_(self) -> list[str]:
+        return str(self).splitlines()
+
+
+@dataclass(frozen=True)
+class Result:
+    """The outcome of one check."""
+
+    name: str
+    passed: bool
+    message: str = ""
+
+
+def holds(exercise_id: str, name: str) -> Callable[[Property], Property]:
+    """Register a property: a function that takes the learner's function and raises CheckFailed where it is broken."""
+
+    def register(test: Property) -> Property:
+        _PROPERTIES.setdefault(exercise_id, []).append((name, test))
+        return test
+
+    return register
+
+
+def expect(condition: bool, message: str) -> None:
+    """Raise CheckFailed with the message unless the condition holds."""
+    if not condition:
+        raise CheckFailed(message)
+
+
+def check(exercise: str, function: Callable[..., Any]) -> None:
+    """Run every check of an exercise on a function; print what holds, raise CheckFailed with what does not."""
+    record = find(exercise)
+    results = run_checks(record, function)
+    report = "\n".join([record.id, *(_line(result) for result in results)])
+    if not all(result.passed for result in results):
+        raise CheckFailed(report)
+    print(report)
+
+
+def _line(result: Result) -> str:
+    mark = "✓" if result.passed else "✗"
+    return f"  {mark} {result.name}" + "".join(f"\n      {line}" for line in result.message.splitlines())
+
+
+def run_checks(record: Exercise, function: Callable[..., Any]) -> list[Result]:
+    """The outcome of each check, in order. A function not written yet has one result that says so."""
+    results = []
+    for name, test in _checks(record):
+        result = _outcome(name, test, function)
+        if not result.passed and result.message == _unwritten(record):
+            return [result]
+        results.append(result)
+    return results
+
+
+def check_names(record: Exercise) -> list[str]:
+    """The names of an exercise's checks, in the order they run."""
+    return [name for name, _ in _checks(record)]
+
+
+def _checks(record: Exercise) -> list[tuple[str, Property]]:
+    _load_properties()
+    data = load(record.slug)[record.id]
+    general: list[tuple[str, Property]] = []
+    if data.examples:
+        general = [
+            ("gives the expected answers", lambda f: _answers(f, data)),
+            ("leaves its inputs as they were", lambda f: _inputs_kept(f, data)),
+            ("answers the same when asked again", lambda f: _repeatable(f, data)),
+        ]
+        if any(_is_float_array(leaf) for leaf in _leaves(data.answers)):
+            general.append(("keeps float32", lambda f: _float32_kept(f, data)))
+    return [*general, *_PROPERTIES.get(record.id, [])]
+
+
+@cache
+def _load_properties() -> None:
+    package = importlib.import_module("course.checks")
+    for module in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"course.checks.{module.name}")
+
+
+def _unwritten(record: Exercise) -> str:
+    return f"Exercise {record.id} is not written yet"
+
+
+def _outcome(name: str, test: Property, function: Callable[..., Any]) -> Result:
+    try:
+        test(function)
+    except CheckFailed as failure:
+        return Result(name, False, str(failure))
+    except NotImplementedError as error:
+        return Result(name, False, str(error) or "not written yet")
+    except Exception as error:
+        return Result(name, False, _describe(error))
+    return Result(name, True)
+
+
+def _describe(error: Exception) -> str:
+    """The error, and the last line of the learner's own code that it came through."""
+    text = f"{type(error).__name__}: {error}"
+    frames = [
+        f for f in traceback.extract_tb(error.__traceback__) if "checks" not in f.filename.replace("\\", "/").split("/")
+    ]
+    own = [f for f in frames if "rnnlib" in f.filename or "ipykernel" in f.filename or f.filename.startswith("<")]
+    if own and own[-1].line:
+        text += f"\nin {own[-1].name}, line {own[-1].lineno}: {own[-1].line}"
+    return text
+
+
+# --- the checks that every exercise with worked examples has
+
+
+def _answers(function: Callable[..., Any], data: CheckData) -> None:
+    got = [_call(function, example) for example in data.examples]
+    wrong = [(i, differences(g, want, data.returns)) for i, (g, want) in enumerate(zip(got, data.answers, strict=True))]
+    wrong = [(i, lines) for i, lines in wrong if lines]
+    if not wrong:
+        return
+    if all(isinstance(g, NotImplementedError) for g in got):
+        raise got[0]
+    i, lines = wrong[0]
+    error = got[i]
+    if isinstance(error, Exception):
+        lines = _describe(error).splitlines()
+    message = [f"example {i + 1} of {len(got)} ({_shapes(data.examples[i])}):", *lines[:SHOWN]]
+    if len(lines) > SHOWN:
+        message.append(f"and {len(lines) - SHOWN} more")
+    causes = [m.says for m in data.misconceptions if all(map(_matches, got, m.answers))]
+    message += [f"Likely cause: {cause}" for cause in causes]
+    raise CheckFailed("\n".join(message))
+
+
+def _matches(got: Any, fingerprint: Any) -> bool:
+    if isinstance(got, Exception):
+        return fingerprint == {"raises": type(got).__name__}
+    return same(got, fingerprint)
+
+
+def _call(function: Callable[..., Any], example: tuple[Any, ...]) -> Any:
+    """The answer, or the exception in its place; warnings of NumPy are part of a wrong answer, not of the report."""
+    with np.errstate(all="ignore"):
+        try:
+            return function(*map_arrays(example, np.copy))
+        except Exception as error:
+            return error
+
+
+def _inputs_kept(function: Callable[..., Any], data: CheckData) -> None:
+    for i, example in enumerate(data.examples):
+        arguments = map_arrays(example, np.copy)
+        with np.errstate(all="ignore"):
+            function(*arguments)
+        changed = differences(arguments, example, tuple(f"argument {n + 1}" for n in range(len(example))))
+        expect(
+            not changed,
+            f"on example {i + 1} the function writes into what it was given:\n" + "\n".join(changed[:SHOWN]) + "\n"
+            "The caller still needs that array. Compute a new one (a = a + b) instead of changing it (a += b).",
+        )
+
+
+def _repeatable(function: Callable[..., Any], data: CheckData) -> None:
+    for example in data.examples:
+        with np.errstate(all="ignore"):
+            first = function(*map_arrays(example, np.copy))
+            for other in data.examples:
+                function(*map_arrays(other, np.copy))
+            again = function(*map_arrays(example, np.copy))
+        lines = differences(again, first, data.returns) if _is_plain(first) else []
+        expect(not lines, "the same arguments give another answer the second time:\n" + "\n".join(lines[:SHOWN]))
+
+
+def _float32_kept(function: Callable[..., Any], data: CheckData) -> None:
+    def to32(a: np.ndarray) -> np.ndarray:
+        return a.astype(np.float32) if a.dtype == np.float64 else a.copy()
+
+    with np.errstate(all="ignore"):
+        got = function(*map_arrays(data.examples[0], to32))
+    dtypes = {str(leaf.dtype) for leaf in _leaves(got) if _is_float_array(leaf)}
+    expect(
+        dtypes <= {"float32"}, f"from float32 inputs come arrays of {', '.join(sorted(dtypes))}; expected float32 only"
+    )
+
+
+def _leaves(value: Any) -> list[Any]:
+    if isinstance(value, tuple | list):
+        return [leaf for item in value for leaf in _leaves(item)]
+    if isinstance(value, dict):
+        return [leaf for item in value.values() for leaf in _leaves(item)]
+    return [value]
+
+
+def _is_float_array(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype.kind == "f"
+
+
+def _is_plain(value: Any) -> bool:
+    return all(
+        isinstance(leaf, np.ndarray | bool | int | float | str | np.generic | type(None)) for leaf in _leaves(value)
+    )
+
+
+def _shapes(example: tuple[Any, ...]) -> str:
+    shown = []
+    for argument in example:
+        if isinstance(argument, np.ndarray):
+            shown.append(f"array {argument.shape}")
+        elif isinstance(argument, dict):
+            shown.append("{" + ", ".join(f"{k} {getattr(v, 'shape', v)}" for k, v in argument.items()) + "}")
+        elif isinstance(argument, tuple | list):
+            parts = [f"array {item.shape}" if isinstance(item, np.ndarray) else str(item)[:20] for item in argument]
+            shown.append("(" + ", ".join(parts[:4]) + (", ..." if len(parts) > 4 else "") + ")")
+        else:
+            shown.append(getattr(argument, "__name__", repr(argument)))
+    return ", ".join(shown)
+
+
+# --- hidden tests
+
+
+def compare_all(
+    exercise: str,
+    function: Callable[..., Any],
+    inputs: Callable[[np.random.Generator], Iterable[tuple[Any, ...]]],
+    oracle: Callable[..., Any],
+    seeds: Iterable[int],
+) -> None:
+    """Hold a function against an independent answer on fresh inputs; raise CheckFailed at the first difference."""
+    record = find(exercise)
+    names = load(record.slug)[record.id].returns
+    compared = 0
+    for seed in seeds:
+        for arguments in inputs(np.random.default_rng(seed)):
+            want = oracle(*map_arrays(arguments, np.copy))
+            got = function(*map_arrays(arguments, np.copy))
+            lines = differences(got, want, names)
+            expect(not lines, f"{record.id}: on fresh inputs ({_shapes(arguments)}):\n" + "\n".join(lines[:SHOWN]))
+            compared += 1
+    print(f"{record.id}: {compared} fresh inputs, all as expected")

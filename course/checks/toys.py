@@ -1,0 +1,27 @@
+"""Toy cells for checking functions that take a cell: no learner's code in them, numbers done by hand.
+
+They have the shape of every cell of `rnnlib`, so a check of `rnn_forward` or `scan` does not hang on
+whether `elman_step` is right already.
+"""
+
+import numpy as np
+
+__all__ = ["leaky_step", "running_total", "two_part_step"]
+
+
+def running_total(state, x):
+    """A step for `scan`: adds up, and puts out twice the sum so far."""
+    return state + x, 2 * (state + x)
+
+
+def leaky_step(params, x, state):
+    """A cell with one state array (B, H): keeps a share `keep` of it and adds the input, D = H."""
+    (h,) = state
+    new = params["keep"] * h + x
+    return (new,), (x, h)
+
+
+def two_part_step(params, x, state):
+    """A cell with two state arrays, as an LSTM has: a sum, and a count of the steps."""
+    total, count = state
+    return (np.tanh(total + x * params["keep"]), count + 1), (x, total, count)
