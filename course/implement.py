@@ -10,12 +10,13 @@ import ast
 import atexit
 import builtins
 import contextlib
+import dis
 import importlib
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
@@ -25,6 +26,7 @@ from course.exercises import Exercise, catalogue, chapter_number, implementing
 from course.library import Function, functions, is_stub, replace_lines, signature_of, stage
 
 MARKER = "course.json"  # the file that makes a folder a learner's workspace
+_HELPERS = "__implemented__"  # in a module: what each exercise's cell brought along in this session
 
 __all__ = ["MARKER", "Refused", "implement", "register", "workspace_of"]
 
@@ -105,8 +107,9 @@ def implement(full_name: str, cell: str, user_ns: dict[str, Any], filename: str 
     if is_stub(parsed.function):
         return _keep_what_is_there(exercise, module, parsed, user_ns)
     _refuse_other_exercises(exercise, module, parsed)
-    installed = _install(exercise, module, parsed)
-    saved = _save(exercise, module, parsed, installed.undo)
+    undo = _install(exercise, module, parsed)
+    saved = _save(exercise, module, parsed, undo)
+    vars(module).setdefault(_HELPERS, {})[exercise.id] = set(parsed.names)
     user_ns.update({name: vars(module)[name] for name in parsed.names})
     _run_rest(parsed, user_ns, filename)
     return f"{full_name} is yours now{saved}."
@@ -154,10 +157,11 @@ def _target(full_name: str) -> tuple[Exercise, ModuleType]:
     try:
         return exercise, importlib.import_module(exercise.module or "")
     except SyntaxError as error:
-        name = Path(error.filename or "").name
-        raise Refused(
-            f"rnnlib/{name} cannot be read, line {error.lineno}: {error.msg}. Mend that line first."
-        ) from None
+        raise _unreadable(Path(error.filename or "").name, error) from None
+
+
+def _unreadable(name: str, error: SyntaxError) -> Refused:
+    return Refused(f"rnnlib/{name} cannot be read, line {error.lineno}: {error.msg}. Mend that line first.")
 
 
 def _parse(exercise: Exercise, cell: str, filename: str) -> _Cell:
@@ -225,13 +229,8 @@ def _refuse_other_exercises(exercise: Exercise, module: ModuleType, cell: _Cell)
 # --- in this session
 
 
-@dataclass(frozen=True)
-class _Installed:
-    undo: Any  # puts everything back
-
-
-def _install(exercise: Exercise, module: ModuleType, cell: _Cell) -> _Installed:
-    """Run the library part in the module; on any fault put back what was there and refuse."""
+def _install(exercise: Exercise, module: ModuleType, cell: _Cell) -> Callable[[], None]:
+    """Run the library part in the module; on any fault put back what was there and refuse. Returns the undo."""
     before = dict(vars(module))
 
     def undo() -> None:
@@ -256,7 +255,7 @@ def _install(exercise: Exercise, module: ModuleType, cell: _Cell) -> _Installed:
         for other in [m for n, m in list(sys.modules.items()) if n.startswith("rnnlib") and m is not module]:
             for name in [n for n, value in vars(other).items() if value is old]:
                 setattr(other, name, new)
-    return _Installed(undo)
+    return undo
 
 
 def _unknown_globals(function: Any, known: dict[str, Any], own: list[str]) -> Iterator[str]:
@@ -267,8 +266,6 @@ def _unknown_globals(function: Any, known: dict[str, Any], own: list[str]) -> It
 
 
 def _global_names(code: CodeType) -> set[str]:
-    import dis
-
     names = {i.argval for i in dis.get_instructions(code) if i.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
@@ -285,7 +282,7 @@ def _run_rest(cell: _Cell, user_ns: dict[str, Any], filename: str) -> None:
 # --- on disk
 
 
-def _save(exercise: Exercise, module: ModuleType, cell: _Cell, undo: Any) -> str:
+def _save(exercise: Exercise, module: ModuleType, cell: _Cell, undo: Callable[[], None]) -> str:
     """Write the library part over what the module's file has; return the words for the message."""
     root = workspace_of(module)
     if root is None:
@@ -298,7 +295,7 @@ def _save(exercise: Exercise, module: ModuleType, cell: _Cell, undo: Any) -> str
         _write_atomically(path, new)
     except SyntaxError as error:
         undo()
-        raise Refused(f"rnnlib/{path.name} cannot be read, line {error.lineno}: {error.msg}. Mend it first.") from None
+        raise _unreadable(path.name, error) from None
     except OSError as error:
         return f" for this session, but could not be saved in rnnlib/{path.name}: {error.strerror or error}"
     return f" and saved in rnnlib/{path.name}"
@@ -339,14 +336,14 @@ def _block(exercise: Exercise, text: str) -> tuple[int, int] | None:
 
 def _previous_helpers(module: ModuleType, exercise: Exercise) -> set[str]:
     """Names that an earlier answer of this exercise brought along; its next version may define them again."""
-    remembered = vars(module).setdefault("__helpers__", {})
+    remembered = vars(module).get(_HELPERS, {}).get(exercise.id, set())
     with contextlib.suppress(OSError, SyntaxError, UnicodeDecodeError):
         text = Path(module.__file__ or "").read_text(encoding="utf-8")
         span = _block(exercise, text)
         if span:
             block = "\n".join(text.splitlines()[span[0] - 1 : span[1]])
-            return set(functions(block)) | remembered.get(exercise.id, set())
-    return remembered.get(exercise.id, set())
+            return set(functions(block)) | remembered
+    return remembered
 
 
 def _function_in_file(module: ModuleType, name: str) -> Function | None:
