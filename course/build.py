@@ -7,8 +7,11 @@
 `make exercises` writes them, and CI runs `course build --check`, which compares and writes nothing.
 """
 
+import io
 import logging
+import os
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -184,7 +187,7 @@ def _card(chapter: Chapter, cell: nbformat.NotebookNode, name: str) -> None:
 
 def _overview(chapter: Chapter, cell: nbformat.NotebookNode, name: str) -> None:
     rows = "\n".join(
-        f"| {i} | [{e.title}](#{e.id}){' ★' if e.star else ''} | {e.total_points} | {e.minutes} |"
+        f'| {i} | <a href="#{e.id}">{e.title}</a>{" ★" if e.star else ""} | {e.total_points} | {e.minutes} |'
         for i, e in enumerate(chapter.exercises, 1)
     )
     points, minutes = (sum(getattr(e, f) for e in chapter.exercises) for f in ("total_points", "minutes"))
@@ -234,11 +237,14 @@ def released(chapter: Chapter, root: Path = NBGRADER) -> str:
     path = root / "source" / chapter.slug / f"{chapter.slug}.ipynb"
     path.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(source_notebook(chapter), path)
+    os.environ["PATH"] = os.pathsep.join(
+        [str(Path(sys.executable).parent), os.environ["PATH"]]
+    )  # nbgrader runs alembic
     api = NbGraderAPI(config=nbgrader_config(root))
     api.log.setLevel(logging.WARNING)
     result = api.generate_assignment(chapter.slug, force=True, create=True)
     if not result["success"]:
-        raise RuntimeError(f"nbgrader could not generate {chapter.slug}:\n{result['error'] or result['log']}")
+        raise RuntimeError(f"nbgrader could not generate {chapter.slug}:\n{result['log']}")
     notebook = nbformat.read(root / "release" / chapter.slug / f"{chapter.slug}.ipynb", as_version=4)
     return nbformat.writes(notebook) + "\n"
 
@@ -276,8 +282,6 @@ def _same_content(path: Path, content: bytes) -> bool:
     """The same bytes; for arrays the same numbers, since another processor may round the last digit otherwise."""
     if path.suffix != ".npz" or path.read_bytes() == content:
         return path.read_bytes() == content
-    import io
-
     with np.load(path) as old, np.load(io.BytesIO(content)) as new:
         return set(old.files) == set(new.files) and all(
             old[k].shape == new[k].shape

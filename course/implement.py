@@ -28,7 +28,7 @@ from course.library import Function, functions, is_stub, replace_lines, signatur
 MARKER = "course.json"  # the file that makes a folder a learner's workspace
 _HELPERS = "__implemented__"  # in a module: what each exercise's cell brought along in this session
 
-__all__ = ["MARKER", "Refused", "implement", "register", "workspace_of"]
+__all__ = ["MARKER", "Refused", "implement", "keep_history", "register", "write_atomically"]
 
 
 class Refused(Exception):
@@ -82,7 +82,7 @@ def use_chapter(slug: str) -> None:
         )
 
 
-def workspace_of(module: ModuleType) -> Path | None:
+def _workspace_of(module: ModuleType) -> Path | None:
     """The learner's workspace that a module's file lies in, or None."""
     file = Path(module.__file__ or "")
     root = file.parent.parent
@@ -205,7 +205,7 @@ def _keep_what_is_there(exercise: Exercise, module: ModuleType, cell: _Cell, use
     """A cell that is still the stub never takes the place of an answer."""
     current = getattr(module, exercise.name, None)
     file = _function_in_file(module, exercise.name)
-    if current is not None and file is not None and not is_stub(file.node) and workspace_of(module):
+    if current is not None and file is not None and not is_stub(file.node) and _workspace_of(module):
         user_ns[exercise.name] = current
         return f"This cell is not written yet; {exercise.implements} in your library stays as it is."
     _install(exercise, module, cell)
@@ -284,15 +284,15 @@ def _run_rest(cell: _Cell, user_ns: dict[str, Any], filename: str) -> None:
 
 def _save(exercise: Exercise, module: ModuleType, cell: _Cell, undo: Callable[[], None]) -> str:
     """Write the library part over what the module's file has; return the words for the message."""
-    root = workspace_of(module)
+    root = _workspace_of(module)
     if root is None:
         return " for this session"
     path = Path(module.__file__ or "")
     try:
         text = path.read_bytes().decode("utf-8")
         new = _with_function(exercise, cell, text)
-        _keep_history(root, exercise, text)
-        _write_atomically(path, new)
+        keep_history(root, exercise, text)
+        write_atomically(path, new)
     except SyntaxError as error:
         undo()
         raise _unreadable(path.name, error) from None
@@ -353,7 +353,7 @@ def _function_in_file(module: ModuleType, name: str) -> Function | None:
         return None
 
 
-def _keep_history(root: Path, exercise: Exercise, text: str) -> None:
+def keep_history(root: Path, exercise: Exercise, text: str) -> None:
     """An answer that is written over is kept in `.history`, so that no version is ever lost."""
     old = functions(text).get(exercise.name)
     if old is None or is_stub(old.node):
@@ -367,7 +367,7 @@ def _keep_history(root: Path, exercise: Exercise, text: str) -> None:
         (folder / f"{exercise.token}-{version:03d}.py").write_text(source, encoding="utf-8")
 
 
-def _write_atomically(path: Path, text: str) -> None:
+def write_atomically(path: Path, text: str) -> None:
     """All of the new text or all of the old, whatever happens in between."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".tmp")
     try:

@@ -7,6 +7,6 @@ They need neither PyTorch nor the reference: worked examples and the answers of 
 data (`data/`), everything else is a property that the function must have (one module per chapter).
 """
 
-from course.checks.run import CheckFailed, Result, check, check_names, compare_all, run_checks
+from course.checks.run import UNWRITTEN, CheckFailed, Result, check, check_names, compare_all, run_checks
 
-__all__ = ["CheckFailed", "Result", "check", "check_names", "compare_all", "run_checks"]
+__all__ = ["UNWRITTEN", "CheckFailed", "Result", "check", "check_names", "compare_all", "run_checks"]

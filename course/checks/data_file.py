@@ -42,9 +42,8 @@ def _arrays(slug: str) -> list[np.ndarray]:
         return [archive[f"{i:04d}"] for i in range(len(archive.files))]
 
 
-@cache
 def load(slug: str) -> dict[str, CheckData]:
-    """Check data of a chapter, by exercise id."""
+    """Check data of a chapter, by exercise id; made anew each time, so that functions named in it are today's."""
     found = {}
     for exercise_id, value in restore(read_record(slug)["checks"], _arrays(slug)).items():
         value["misconceptions"] = [Misconception(**m) for m in value["misconceptions"]]
@@ -56,8 +55,16 @@ def write(slug: str, exercises: list[Exercise], checks: dict[str, CheckData]) ->
     """The two files' contents, by name: the same bytes for the same data."""
     skeleton, arrays = flatten({exercise_id: vars(data) | _plain(data) for exercise_id, data in checks.items()})
     record = {"exercises": [exercise.as_dict() for exercise in exercises], "checks": skeleton}
-    json_bytes = (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode()
-    return {f"{slug}.json": json_bytes, f"{slug}.npz": _npz(arrays)}
+    return {f"{slug}.json": _json(record).encode(), f"{slug}.npz": _npz(arrays)}
+
+
+def _json(record: dict[str, Any]) -> str:
+    """JSON with a line for each exercise: short enough to read, long enough to see in a diff what changed."""
+    exercises = ",\n".join(json.dumps(e, ensure_ascii=False) for e in record["exercises"])
+    checks = ",\n".join(
+        f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in record["checks"]["dict"].items()
+    )
+    return f'{{"exercises": [\n{exercises}\n],\n"checks": {{"dict": {{\n{checks}\n}}}}}}\n'
 
 
 def _plain(data: CheckData) -> dict[str, Any]:

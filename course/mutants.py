@@ -1,0 +1,170 @@
+"""Every known wrong version, run through the checks that are meant to catch it: tests of the tests.
+
+For each exercise the rows are the reference (must pass), the stub (must fail) and each wrong version
+(must fail, and be told its cause where its answers differ from the right ones on the examples). The columns
+are the visible cell, the hidden cell, and pytest in a learner's workspace.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+
+from course.build import source_notebook
+from course.checks.data_file import load
+from course.exercises import Exercise
+from course.library import functions, replace_lines, stage
+from course.rig import graded_cells, run_jobs
+from course.sources import Chapter
+from course.workspace import start
+
+__all__ = ["Row", "kill_matrix", "notebook_rows", "pytest_rows", "variants"]
+
+REFERENCE, STUB = "(reference)", "(stub)"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One version of one answer."""
+
+    chapter: Chapter
+    exercise: Exercise
+    name: str  # of the wrong version; or REFERENCE, STUB
+    source: str
+    says: str = ""  # the diagnosis that a learner must be told; empty if no worked example can tell
+
+    @property
+    def id(self) -> str:
+        return f"{self.exercise.id}:{self.name}"
+
+
+@dataclass(frozen=True)
+class Row:
+    """What became of one version: the error of each cell and of pytest, None where it passed."""
+
+    variant: Variant
+    visible: str | None = None
+    hidden: str | None = None
+    pytest: str | None = None
+
+    @property
+    def faults(self) -> list[str]:
+        """What is wrong with the checks, by this row; empty if they do what they must."""
+        checks = {"visible cell": self.visible, "hidden cell": self.hidden, "pytest": self.pytest}
+        if "hidden" not in self.variant.exercise.points:
+            del checks["hidden cell"]
+        if self.variant.name == REFERENCE:
+            return [f"the reference fails the {name}: {error}" for name, error in checks.items() if error is not None]
+        if self.variant.name == STUB:
+            return [f"the stub passes the {name}" for name, error in checks.items() if error is None]
+        found = [f"survives the {name}" for name in ("visible cell", "pytest") if checks[name] is None]
+        if self.visible is not None and self.variant.says and _flat(self.variant.says) not in _flat(self.visible):
+            found.append(f"caught, but its cause is not named: {_flat(self.visible)[:200]}")
+        return found
+
+
+def _flat(text: str) -> str:
+    return re.sub(r"\s+", " ", text)
+
+
+def variants(chapter: Chapter) -> list[Variant]:
+    """All versions of all answers of a chapter."""
+    found = []
+    checks = load(chapter.slug)
+    for exercise in chapter.exercises:
+        header, _ = chapter.header_and_body(exercise)
+        stub = "\n".join([*header, f"    {exercise.stub}"])
+        found += [
+            Variant(chapter, exercise, REFERENCE, chapter.answer(exercise)),
+            Variant(chapter, exercise, STUB, stub),
+        ]
+        telling = {m.says for m in checks[exercise.id].misconceptions}
+        for mutant in (m for m in chapter.mutants if m.exercise.id == exercise.id):
+            says = mutant.says if mutant.says in telling else ""
+            found.append(Variant(chapter, exercise, mutant.name, mutant.source, says))
+    return found
+
+
+def notebook_rows(chapter: Chapter, wanted: Iterable[Variant]) -> Iterator[Row]:
+    """Run versions through the graded cells, hidden tests included, as grading does."""
+    notebook, wanted = source_notebook(chapter), list(wanted)
+    with tempfile.TemporaryDirectory() as folder:
+        jobs = (graded_cells(notebook, v.exercise.token, _cell(v)) for v in wanted)
+        for variant, outcome in zip(wanted, run_jobs(jobs, Path(folder)), strict=True):
+            token = variant.exercise.token
+            answer_error = outcome[token]
+            yield Row(
+                variant,
+                visible=outcome.get(f"{token}--check") or answer_error,
+                hidden=outcome.get(f"{token}--hidden") or answer_error,
+            )
+
+
+def _cell(variant: Variant) -> str:
+    if variant.exercise.implements:
+        return f"%%implement {variant.exercise.implements}\n{variant.source}"
+    return variant.source
+
+
+def pytest_rows(chapter: Chapter, wanted: Iterable[Variant]) -> Iterator[str | None]:
+    """For each version, what pytest says in a workspace whose library is the reference but for this function."""
+    with tempfile.TemporaryDirectory() as temporary:
+        root = Path(temporary) / "work"
+        start(root)
+        stage(99, root, chapter.exercises)
+        notebook_path = root / f"{chapter.slug}.ipynb"
+        notebook_path.write_text(nbformat.writes(source_notebook(chapter)), encoding="utf-8")
+        for variant in wanted:
+            path, before = _put(variant, root, notebook_path)
+            environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
+            run = subprocess.run(
+                [
+                    sys.executable,
+                    "-m",
+                    "pytest",
+                    "-p",
+                    "no:cacheprovider",
+                    "-m",
+                    f"exercise(id='{variant.exercise.id}')",
+                ],
+                cwd=root,
+                env=environment,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            path.write_text(before, encoding="utf-8")
+            if run.returncode not in (0, 1):
+                raise RuntimeError(f"pytest could not run on {variant.id}:\n{run.stdout}{run.stderr}")
+            yield None if run.returncode == 0 else run.stdout
+
+
+def _put(variant: Variant, root: Path, notebook_path: Path) -> tuple[Path, str]:
+    """Write the version into the workspace; return the file and its text before."""
+    exercise = variant.exercise
+    if exercise.module:
+        path = root.joinpath(*exercise.module.split(".")).with_suffix(".py")
+        before = path.read_text(encoding="utf-8")
+        function = functions(before)[exercise.name]
+        text = replace_lines(before, function.first, function.last, variant.source.splitlines())
+    else:
+        path, before = notebook_path, notebook_path.read_text(encoding="utf-8")
+        notebook = nbformat.reads(before, as_version=4)
+        cell = next(c for c in notebook.cells if c.metadata.get("nbgrader", {}).get("grade_id") == exercise.token)
+        cell.source = variant.source
+        text = nbformat.writes(notebook)
+    path.write_text(text, encoding="utf-8")
+    return path, before
+
+
+def kill_matrix(chapter: Chapter) -> Iterator[Row]:
+    """Every version of a chapter's answers through all three."""
+    wanted = variants(chapter)
+    for row, error in zip(notebook_rows(chapter, wanted), pytest_rows(chapter, wanted), strict=True):
+        yield Row(row.variant, row.visible, row.hidden, error)
