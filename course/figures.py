@@ -27,7 +27,7 @@ see it (what is plotted, and what it shows), the caption is for everybody (what 
     ```
 
 - ``{numref}`fig-06-loss` `` prints "Fig. 6.1" as a link. A name is unique in the whole book.
-- The last expression of a cell is printed too: end with `;`, or with `plt.show()`, so that only the figure stands there.
+- The last expression of a cell is printed too: end with `;` or `plt.show()`, so that only the figure stands there.
 - One figure for each such cell: a second one in the same cell would get the same caption and alt text.
 - `width: 60%` under `image` narrows a figure. A cell without `figure:` still needs `image: {alt: ...}`; the check of
   the built site fails where an image has no alt text.
@@ -390,20 +390,19 @@ def draw_patterns(patterns: Iterable[str] = tuple(PATTERNS)) -> Figure:
 def draw_cell(ax: Axes | None = None, phi: str = r"$\tanh$", gradients: bool = False) -> Diagram:
     """Inside one step of an Elman cell: two products, a sum with the bias, a squashing function."""
     d = Diagram(ax)
-    d.frame(1.0, 0.9, 5.9, 3.3, "Elman cell")
-    before, x = d.box(0, 2.2, "$h_{t-1}$", "state"), d.box(2.1, 0, "$x_t$", "input")
-    add, squash = d.circle(3.2, 2.2, "$+$"), d.box(4.6, 2.2, phi, "neutral", width=0.95, height=0.62)
-    after, bias = d.box(7.0, 2.2, "$h_t$", "state"), d.box(4.0, 0, "$b_h$", "neutral", width=0.8)
-    by_state, by_input = d.box(1.95, 2.2, "$W_{hh}$", "neutral"), d.box(2.1, 1.3, "$W_{xh}$", "neutral", height=0.55)
+    d.frame(1.15, 0.55, 6.05, 3.7, "one step")
+    before, after = d.box(0, 2.1, "$h_{t-1}$", "state"), d.box(7.2, 2.1, "$h_t$", "state")
+    x, by_input = d.box(3.5, -0.4, "$x_t$", "input"), d.box(3.5, 1.0, "$W_{xh}$", "neutral", height=0.55)
+    by_state, bias = d.box(2.1, 2.1, "$W_{hh}$", "neutral"), d.box(3.5, 3.2, "$b_h$", "neutral", height=0.55)
+    add, squash = d.circle(3.5, 2.1, "$+$"), d.box(5.1, 2.1, phi, "neutral")
     for start, end in ((before, by_state), (by_state, add), (x, by_input), (by_input, add), (bias, add)):
         d.arrow(start, end)
     d.arrow(add, squash, "$a_t$", side="above")
     d.arrow(squash, after)
     if gradients:
-        d.gradient(after, squash, bend=0.3)
-        d.gradient(squash, add, bend=0.3)
-        d.gradient(add, before, bend=0.25)
-        d.gradient(add, x, bend=0.25)
+        path = ((after, squash), (squash, add), (add, by_state), (by_state, before), (add, by_input), (by_input, x))
+        for start, end in path:
+            d.gradient(start, end, bend=-0.4)
     return d
 
 

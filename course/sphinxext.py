@@ -30,6 +30,7 @@ from sphinx.errors import ExtensionError
 from sphinx.roles import XRefRole
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
+from sphinx_external_toc.collectors import TocTreeCollectorWithStyles
 
 from course import study, vendor
 
@@ -136,6 +137,15 @@ def _warn_exercise(app: Sphinx, domain: Any, node: addnodes.pending_xref) -> boo
     return True
 
 
+def _mark_cards(app: Sphinx, doctree: nodes.document) -> None:
+    """Tell the style sheet which tables are an exercise's card: those whose first heading is `exercise`."""
+    if app.env.docname.startswith("exercises/"):
+        for table in doctree.findall(nodes.table):
+            first = next(table.findall(nodes.entry), None)
+            if first is not None and first.astext().strip() == "exercise":
+                table["classes"].append("exercise-card")
+
+
 # --- cards and quizzes
 
 
@@ -212,25 +222,17 @@ def _outside(file: Any) -> bool:
 # --- numbers and caches
 
 
-def _number_chapters_as_their_files(app: Sphinx) -> None:
-    """After Sphinx has counted the chapters, put the number of the file name in place of the count.
+def _number_as_files(self: TocTreeCollector, env: BuildEnvironment) -> list[str]:
+    """Sphinx's count of sections, with the number of the file name in place of the chapter's count.
 
-    Figures and equations are numbered from these, which is why this wraps the collector's own method.
+    Figures and equations take their numbers from these, so this stands in for the collector's own method.
     """
-    count = TocTreeCollector.assign_section_numbers
-    if getattr(count, "by_file_name", False):
-        return
-
-    def assign(self: TocTreeCollector, env: BuildEnvironment) -> list[str]:
-        before = {name: dict(numbers) for name, numbers in env.toc_secnumbers.items()}
-        count(self, env)
-        for docname, numbers in env.toc_secnumbers.items():
-            if match := CHAPTER.fullmatch(docname):
-                _renumber(env, docname, numbers, int(match[1]))
-        return [name for name, numbers in env.toc_secnumbers.items() if numbers != before.get(name)]
-
-    assign.by_file_name = True  # type: ignore[attr-defined]
-    TocTreeCollector.assign_section_numbers = assign  # type: ignore[method-assign]
+    before = {name: dict(numbers) for name, numbers in env.toc_secnumbers.items()}
+    TocTreeCollector.assign_section_numbers(self, env)
+    for docname, numbers in env.toc_secnumbers.items():
+        if match := CHAPTER.fullmatch(docname):
+            _renumber(env, docname, numbers, int(match[1]))
+    return [name for name, numbers in env.toc_secnumbers.items() if numbers != before.get(name)]
 
 
 def _renumber(env: BuildEnvironment, docname: str, numbers: dict[str, Any], chapter: int) -> None:
@@ -272,6 +274,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("config-inited", _tie_cache_to_the_library)
     app.connect("config-inited", _bring_exercises)
     app.connect("builder-inited", _add_static_files)
+    app.connect("doctree-read", _mark_cards)
     app.connect("missing-reference", _resolve_exercise)
     app.connect("warn-missing-reference", _warn_exercise)
     app.connect("html-page-context", _add_study_assets)
@@ -280,7 +283,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("flashcards", Flashcards)
     app.add_directive("quiz", Quiz)
     app.add_node(study_node, html=(_pass, _pass), latex=(_pass, _pass), text=(_pass, _pass))
-    _number_chapters_as_their_files(app)
+    TocTreeCollectorWithStyles.assign_section_numbers = _number_as_files  # the one that Jupyter Book uses
     return {"version": "1", "parallel_read_safe": False, "parallel_write_safe": True}
 
 
