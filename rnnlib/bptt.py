@@ -5,6 +5,7 @@ Chapter: 10-bptt
 
 import numpy as np
 
+from rnnlib.contracts import match_shapes
 from rnnlib.types import Array, Cache, Params, State, StepBackward
 
 __all__ = ["backward_through_time"]
@@ -33,12 +34,13 @@ def backward_through_time(
 
     Raises
     ------
-    ValueError  there are not as many gradients as caches, or none.
+    ValueError  there are not as many gradients as caches, or none, or a shape does not fit.
 
     Chapter: 10-bptt. Equation: bptt. Source: Werbos (1990).
     """
     if len(dhs) != len(caches) or not caches:
         raise ValueError(f"backward_through_time: {len(dhs)} gradients for {len(caches)} steps, expected one each")
+    match_shapes("backward_through_time", "dstate: B H, dhs: T B H", dstate[0], dhs)
     grads = {name: np.zeros_like(value) for name, value in params.items()}
     dxs = []
     for dh, cache in zip(dhs[::-1], reversed(caches), strict=True):
