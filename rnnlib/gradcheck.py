@@ -42,7 +42,8 @@ def numerical_gradient(f: Callable[[Array], float], x: Array, eps: float = 1e-5)
         up, down = x.copy(), x.copy()
         up[i] += h
         down[i] -= h
-        grad[i] = (f(up) - f(down)) / (up[i] - down[i])
+        width = up[i] - down[i]  # before f sees the copies: it may write into them
+        grad[i] = (f(up) - f(down)) / width
     return grad
 
 
