@@ -60,6 +60,7 @@ def cross_entropy(logits: Array, targets: Array, mask: Array | None = None) -> t
     counts = np.ones(targets.shape, dtype=bool) if mask is None else mask.astype(bool)
     match_shapes("cross_entropy", "targets: ..., mask: ...", targets, counts)
     _check_targets(targets[counts], logits.shape[-1])
+    logits = np.where(counts[..., None], logits, 0)  # padding may hold anything, NaN too: it must not matter
     shifted = logits - logits.max(axis=-1, keepdims=True)
     log_p = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
     index = np.where(counts, targets, 0)[..., None]
