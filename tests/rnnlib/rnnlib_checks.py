@@ -1,0 +1,234 @@
+"""What the library's tests share: comparisons that say what differs and where, cases, one call of every function."""
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+import rnnlib
+from rnnlib.bptt import backward_through_time
+from rnnlib.contracts import match_shapes, take
+from rnnlib.elman import elman_init, elman_step, elman_step_backward
+from rnnlib.gradcheck import gradient_check, numerical_gradient
+from rnnlib.losses import cross_entropy, softmax
+from rnnlib.output import output_init, output_layer, output_layer_backward
+from rnnlib.reber import (
+    is_reber,
+    legal_next,
+    one_hot,
+    reber_automaton,
+    reber_batch,
+    reber_encode,
+    reber_states,
+    reber_string,
+)
+from rnnlib.scan import scan
+from rnnlib.sequence import initial_state, initial_state_backward, rnn_forward
+from rnnlib.types import Array, Cache, Params, State
+
+PACKAGE = Path(rnnlib.__file__).parent
+EXACT = 1e-10  # float64 against another float64 program: rounding only
+PHIS = ("tanh", "relu")
+
+
+# --- comparing
+
+
+def assert_close(name: str, got: Any, expected: Any, tol: float = EXACT) -> None:
+    """Fail with the entry that differs most; errors are relative above 1 and absolute below."""
+    problem = difference(name, got, expected, tol)
+    assert problem is None, problem
+
+
+def assert_all_close(got: dict[str, Any], expected: dict[str, Any], tol: float = EXACT) -> None:
+    """Compare arrays by name and list every one that differs, not only the first."""
+    assert got.keys() == expected.keys(), f"names differ: {sorted(got)} and {sorted(expected)}"
+    problems = [difference(name, got[name], expected[name], tol) for name in expected]
+    assert not any(problems), "\n".join(problem or "" for problem in problems if problem)
+
+
+def difference(name: str, got: Any, expected: Any, tol: float) -> str | None:
+    got, expected = (np.asarray(value) for value in (got, expected))
+    if got.shape != expected.shape:
+        return f"{name}: shape {got.shape}, expected {expected.shape}"
+    if got.dtype == bool and expected.dtype == bool:
+        got, expected = got.astype(int), expected.astype(int)
+    with np.errstate(invalid="ignore"):
+        error = np.abs(got - expected) / np.maximum(1.0, np.abs(expected))
+    error = np.where(np.isnan(error), np.inf, error)
+    if error.max(initial=0.0) <= tol:
+        return None
+    where = tuple(int(i) for i in np.unravel_index(error.argmax(), error.shape))
+    wrong = int((error > tol).sum())
+    return (
+        f"{name}{list(where)} is {got[where]!r}, expected {expected[where]!r}; error {error[where]:.1e} > {tol:.0e}, "
+        f"{wrong} of {error.size} entries differ"
+    )
+
+
+def arrays_in(tree: Any, path: str = "") -> Iterator[tuple[str, Array]]:
+    """Every array in nested tuples, lists and dictionaries, with the path that leads to it."""
+    if isinstance(tree, np.ndarray):
+        yield path or "value", tree
+    elif isinstance(tree, dict):
+        for key, value in tree.items():
+            yield from arrays_in(value, f"{path}[{key!r}]")
+    elif isinstance(tree, list | tuple):
+        for i, value in enumerate(tree):
+            yield from arrays_in(value, f"{path}[{i}]")
+
+
+# --- cases
+
+
+@dataclass(frozen=True)
+class Sizes:
+    T: int
+    B: int
+    D: int
+    H: int
+    K: int
+
+    def __str__(self) -> str:
+        return f"T{self.T}-B{self.B}-D{self.D}-H{self.H}-K{self.K}"
+
+
+# D, H and K differ everywhere, so that a transposed weight does not fit; T = 1 and B = 1 come alone and together.
+SIZES = [Sizes(1, 1, 3, 5, 2), Sizes(1, 4, 5, 3, 7), Sizes(6, 1, 2, 7, 3), Sizes(9, 4, 6, 3, 5), Sizes(12, 3, 1, 8, 4)]
+
+
+@dataclass
+class Case:
+    """An Elman net with an output layer, a batch of sequences, and gradients to send back."""
+
+    params: Params
+    out: Params
+    xs: Array
+    start: State
+    state: State
+    dhs: Array
+    dstate: State
+    targets: Array
+    mask: Array
+
+
+def make_case(sizes: Sizes, seed: int = 0, dtype: Any = np.float64) -> Case:
+    """Random numbers for every array; biases are not zero, and at least one position counts."""
+    rng = np.random.default_rng(seed)
+    T, B, D, H, K = sizes.T, sizes.B, sizes.D, sizes.H, sizes.K
+    params, out = elman_init(rng, D, H, dtype), output_init(rng, H, K, dtype)
+    params["b_h"] = rng.normal(size=H).astype(dtype)
+    out["b_y"] = rng.normal(size=K).astype(dtype)
+    mask = rng.random((T, B)) < 0.6
+    mask[T - 1, B - 1] = True
+    return Case(
+        params=params,
+        out=out,
+        xs=rng.normal(size=(T, B, D)).astype(dtype),
+        start=(rng.normal(size=H).astype(dtype),),
+        state=(rng.normal(size=(B, H)).astype(dtype),),
+        dhs=rng.normal(size=(T, B, H)).astype(dtype),
+        dstate=(rng.normal(size=(B, H)).astype(dtype),),
+        targets=rng.integers(K, size=(T, B)),
+        mask=mask,
+    )
+
+
+# --- every public function, and one call of each
+
+
+def modules() -> list[ModuleType]:
+    return [importlib.import_module(f"rnnlib.{info.name}") for info in pkgutil.iter_modules([str(PACKAGE)])]
+
+
+def public_functions() -> dict[str, Callable[..., Any]]:
+    """The functions that rnnlib's modules define and export, by `module.name`."""
+    return {
+        f"{module.__name__.removeprefix('rnnlib.')}.{name}": value
+        for module in modules()
+        for name, value in vars(module).items()
+        if name in module.__all__ and inspect.isfunction(value) and value.__module__ == module.__name__
+    }
+
+
+def calls(dtype: Any = np.float64) -> dict[str, tuple[Callable[..., Any], tuple[Any, ...]]]:
+    """A function and its arguments, by `module.name` and a variant in brackets; arguments are fresh every time.
+
+    A new public function needs an entry here: then it is held to purity, dtype and repeatability.
+    """
+    case = make_case(Sizes(4, 3, 2, 5, 6), dtype=dtype)
+    x, logits = case.xs[0], output_layer(case.out, case.dhs)[0]
+    table: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
+        "scan.scan": (scan, (_running_sum, np.zeros((3, 2), dtype), case.xs)),
+        "contracts.match_shapes": (match_shapes, ("here", "x: B D", x)),
+        "contracts.take": (take, ("here", case.params, "W_xh", "b_h")),
+        "losses.softmax": (softmax, (logits,)),
+        "losses.cross_entropy": (cross_entropy, (logits, case.targets)),
+        "losses.cross_entropy[mask]": (cross_entropy, (logits, case.targets, case.mask)),
+        "output.output_init": (output_init, (np.random.default_rng(3), 5, 6, dtype)),
+        "output.output_layer": (output_layer, (case.out, case.dhs)),
+        "output.output_layer_backward": (output_layer_backward, (case.out, logits, (case.dhs,))),
+        "elman.elman_init": (elman_init, (np.random.default_rng(3), 2, 5, dtype)),
+        "sequence.initial_state": (initial_state, (case.start, 3)),
+        "sequence.initial_state_backward": (initial_state_backward, (case.dstate,)),
+        "gradcheck.numerical_gradient": (numerical_gradient, (_sum_of_squares, np.arange(3.0))),
+        "gradcheck.gradient_check": (gradient_check, (_sum_of_squares, np.arange(3.0), 2 * np.arange(3.0))),
+        "reber.is_reber": (is_reber, ("BTXSE",)),
+        "reber.legal_next": (legal_next, ("BT",)),
+        "reber.one_hot": (one_hot, (case.targets, 6, dtype)),
+        "reber.reber_automaton": (reber_automaton, ()),
+        "reber.reber_batch": (_float_part_of_reber_batch, (["BTXSE", "BPVVE"], False, dtype)),
+        "reber.reber_encode": (reber_encode, ("BTXSE",)),
+        "reber.reber_states": (reber_states, ("BTX",)),
+        "reber.reber_string": (reber_string, (np.random.default_rng(3), True)),
+    }
+    for phi in PHIS:
+        step, back = partial(elman_step, phi=phi), partial(elman_step_backward, phi=phi)
+        _, cache = step(case.params, x, case.state)
+        caches = rnn_forward(step, case.params, case.xs, case.state)[2]
+        table |= {
+            f"elman.elman_step[{phi}]": (step, (case.params, x, case.state)),
+            f"elman.elman_step_backward[{phi}]": (back, (case.params, case.dstate, cache)),
+            f"sequence.rnn_forward[{phi}]": (rnn_forward, (step, case.params, case.xs, case.state)),
+            f"bptt.backward_through_time[{phi}]": (
+                backward_through_time,
+                (back, case.params, case.dhs, case.dstate, caches),
+            ),
+        }
+    return table
+
+
+def _running_sum(total: Array, x: Array) -> tuple[Array, Array]:
+    return total + x, total + x
+
+
+def _sum_of_squares(x: Array) -> float:
+    return float((x * x).sum())
+
+
+def _float_part_of_reber_batch(*args: Any) -> Array:
+    return reber_batch(*args).xs
+
+
+# --- a second cell, so that "any cell" is more than Elman's
+
+
+def integrator_step(params: Params, x: Array, state: State) -> tuple[State, Cache]:
+    """h_t = tanh(c_t), c_t = 0.9 c_{t-1} + x_t W + 0.5 h_{t-1}: a state of two arrays that both carry gradient."""
+    h_prev, c_prev = state
+    c = 0.9 * c_prev + x @ params["W"] + 0.5 * h_prev
+    h = np.tanh(c)
+    return (h, c), (x, h)
+
+
+def integrator_step_backward(params: Params, dstate: State, cache: Cache) -> tuple[Array, State, Params]:
+    (dh, dc), (x, h) = dstate, cache
+    dc = dc + dh * (1 - h * h)
+    return dc @ params["W"].T, (0.5 * dc, 0.9 * dc), {"W": x.T @ dc}

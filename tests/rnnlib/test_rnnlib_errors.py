@@ -1,0 +1,288 @@
+"""Each documented error is raised, and its message names where it was, what came and what was expected."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+from rnnlib_checks import Sizes, calls, make_case
+
+from rnnlib.bptt import backward_through_time
+from rnnlib.elman import elman_init, elman_step, elman_step_backward
+from rnnlib.gradcheck import gradient_check, numerical_gradient
+from rnnlib.losses import cross_entropy
+from rnnlib.output import output_layer, output_layer_backward
+from rnnlib.sequence import initial_state, initial_state_backward, rnn_forward
+
+SIZES = Sizes(4, 3, 2, 5, 6)
+CASE = make_case(SIZES)
+LOGITS = output_layer(CASE.out, CASE.dhs)[0]
+X, (H_PREV,) = CASE.xs[0], CASE.state
+_, CACHE = elman_step(CASE.params, X, CASE.state)
+CACHES = rnn_forward(elman_step, CASE.params, CASE.xs, CASE.state)[2]
+RNG = np.random.default_rng(0)
+
+
+@dataclass
+class Bad:
+    """A call that must fail: what is wrong with it, the call, the error, and what its message must hold."""
+
+    wrong: str
+    call: Callable[[], Any]
+    error: type[Exception]
+    says: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return self.wrong.replace(" ", "-")
+
+
+def without(params: dict[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in params.items() if key != name}
+
+
+def step(params: Any = CASE.params, x: Any = X, h_prev: Any = H_PREV, phi: str = "tanh") -> Any:
+    return elman_step(params, x, (h_prev,), phi)
+
+
+def back(params: Any = CASE.params, dh: Any = CASE.dstate[0], cache: Any = CACHE, phi: str = "tanh") -> Any:
+    return elman_step_backward(params, (dh,), cache, phi)
+
+
+def bptt(dhs: Any = CASE.dhs, dh: Any = CASE.dstate[0], caches: Any = CACHES) -> Any:
+    return backward_through_time(elman_step_backward, CASE.params, dhs, (dh,), caches)
+
+
+ELMAN = [
+    Bad("elman init with no input", lambda: elman_init(RNG, 0, 4), ValueError, ("elman_init", "0", "at least 1")),
+    Bad("elman init with no unit", lambda: elman_init(RNG, 3, -1), ValueError, ("elman_init", "-1", "at least 1")),
+    Bad(
+        "x too wide", lambda: step(x=np.zeros((3, 9))), ValueError, ("elman_step", "W_xh", "(2, 5)", "D = 9", "from x")
+    ),
+    Bad("x a vector", lambda: step(x=np.zeros(2)), ValueError, ("elman_step", "x", "(2,)", "(B, D)")),
+    Bad("x a list", lambda: step(x=[[0.0, 1.0]] * 3), TypeError, ("elman_step", "x", "list", "(B, D)")),
+    Bad("batch of the state", lambda: step(h_prev=np.zeros((1, 5))), ValueError, ("h_prev", "(1, 5)", "B = 3", "x")),
+    Bad(
+        "state too wide",
+        lambda: step(h_prev=np.zeros((3, 4))),
+        ValueError,
+        ("elman_step", "W_xh", "(2, 5)", "H = 4", "from h_prev"),
+    ),
+    Bad("state a vector", lambda: step(h_prev=np.zeros(5)), ValueError, ("h_prev", "(5,)", "(B, H)")),
+    Bad(
+        "W_xh transposed",
+        lambda: step(params=CASE.params | {"W_xh": CASE.params["W_xh"].T}),
+        ValueError,
+        ("W_xh", "(5, 2)", "(D, H) = (2, 5)"),
+    ),
+    Bad(
+        "W_hh not square", lambda: step(params=CASE.params | {"W_hh": np.zeros((5, 4))}), ValueError, ("W_hh", "(5, 4)")
+    ),
+    Bad(
+        "b_h a row", lambda: step(params=CASE.params | {"b_h": np.zeros((1, 5))}), ValueError, ("b_h", "(1, 5)", "(H,)")
+    ),
+    Bad("no W_hh", lambda: step(params=without(CASE.params, "W_hh")), KeyError, ("lacks W_hh", "W_xh", "b_h")),
+    Bad("unknown phi", lambda: step(phi="sigmoid"), ValueError, ("elman_step", "'sigmoid'", "'tanh' or 'relu'")),
+    Bad("unknown phi backward", lambda: back(phi="gelu"), ValueError, ("elman_step_backward", "'gelu'", "'tanh'")),
+    Bad(
+        "dh too narrow",
+        lambda: back(dh=np.zeros((3, 4))),
+        ValueError,
+        ("elman_step_backward", "dh", "(3, 4)", "(3, 5)"),
+    ),
+    Bad(
+        "dh of one row", lambda: back(dh=np.zeros((1, 5))), ValueError, ("elman_step_backward", "dh", "(1, 5)", "B = 3")
+    ),
+    Bad("dh a vector", lambda: back(dh=np.zeros(5)), ValueError, ("elman_step_backward", "dh", "(5,)", "(B, H)")),
+    Bad("no W_xh backward", lambda: back(params=without(CASE.params, "W_xh")), KeyError, ("backward", "lacks W_xh")),
+]
+OUTPUT = [
+    Bad(
+        "h too wide",
+        lambda: output_layer(CASE.out, np.zeros((3, 4))),
+        ValueError,
+        ("W_hy", "(5, 6)", "H = 4", "from h"),
+    ),
+    Bad("no b_y", lambda: output_layer(without(CASE.out, "b_y"), CASE.dhs), KeyError, ("output_layer", "b_y", "W_hy")),
+    Bad("b_y too short", lambda: output_layer(CASE.out | {"b_y": np.zeros(5)}, CASE.dhs), ValueError, ("b_y", "K = 6")),
+    Bad(
+        "d_logits of another batch",
+        lambda: output_layer_backward(CASE.out, LOGITS[:, :2], (CASE.dhs,)),
+        ValueError,
+        ("output_layer_backward", "d_logits", "(4, 2, 6)", "(4, 3)", "as in h"),
+    ),
+    Bad(
+        "d_logits too wide",
+        lambda: output_layer_backward(CASE.out, np.zeros((4, 3, 7)), (CASE.dhs,)),
+        ValueError,
+        ("output_layer_backward", "W_hy", "(5, 6)", "K = 7", "from d_logits"),
+    ),
+]
+LOSS = [
+    Bad(
+        "targets of another shape",
+        lambda: cross_entropy(LOGITS, CASE.targets[:2]),
+        ValueError,
+        ("targets", "(2, 3)", "(4, 3)"),
+    ),
+    Bad(
+        "targets one-hot", lambda: cross_entropy(LOGITS, np.zeros((4, 3, 6), int)), ValueError, ("targets", "(4, 3, 6)")
+    ),
+    Bad("targets a list", lambda: cross_entropy(LOGITS[0, 0], [1]), TypeError, ("cross_entropy", "targets", "list")),
+    Bad(
+        "target too large", lambda: cross_entropy(LOGITS, CASE.targets + 6), ValueError, ("targets", "expected 0 to 5")
+    ),
+    Bad("target negative", lambda: cross_entropy(LOGITS, CASE.targets - 6), ValueError, ("from -6", "expected 0 to 5")),
+    Bad(
+        "targets float",
+        lambda: cross_entropy(LOGITS, CASE.targets * 1.0),
+        ValueError,
+        ("targets", "float64", "integers"),
+    ),
+    Bad(
+        "mask of another shape",
+        lambda: cross_entropy(LOGITS, CASE.targets, CASE.mask[:, :1]),
+        ValueError,
+        ("cross_entropy", "mask", "(4, 1)", "(4, 3)", "as in targets"),
+    ),
+    Bad(
+        "mask false",
+        lambda: cross_entropy(LOGITS, CASE.targets, CASE.mask & False),
+        ValueError,
+        ("no position counts",),
+    ),
+    Bad("no positions", lambda: cross_entropy(LOGITS[:0], CASE.targets[:0]), ValueError, ("no position counts",)),
+]
+SEQUENCE = [
+    Bad(
+        "xs one step",
+        lambda: rnn_forward(elman_step, CASE.params, X, CASE.state),
+        ValueError,
+        ("rnn_forward", "(3, 2)", "(T, B, D)"),
+    ),
+    Bad(
+        "xs empty",
+        lambda: rnn_forward(elman_step, CASE.params, CASE.xs[:0], CASE.state),
+        ValueError,
+        ("(0, 3, 2)", "T >= 1"),
+    ),
+    Bad(
+        "xs a list",
+        lambda: rnn_forward(elman_step, CASE.params, list(CASE.xs), CASE.state),
+        TypeError,
+        ("rnn_forward", "list"),
+    ),
+    Bad(
+        "no sequence",
+        lambda: initial_state(CASE.start, 0),
+        ValueError,
+        ("initial_state", "batch_size is 0", "at least 1"),
+    ),
+    Bad(
+        "start a matrix",
+        lambda: initial_state((np.zeros((1, 5)),), 3),
+        ValueError,
+        ("initial_state", "start", "(1, 5)", "(H,)"),
+    ),
+    Bad(
+        "second start a number",
+        lambda: initial_state((np.zeros(5), np.array(0.0)), 3),
+        ValueError,
+        ("start", "()", "(H,)"),
+    ),
+    Bad(
+        "dstart a vector",
+        lambda: initial_state_backward((np.zeros(5),)),
+        ValueError,
+        ("initial_state_backward", "(5,)", "(B, H)"),
+    ),
+]
+BPTT = [
+    Bad(
+        "a gradient too few",
+        lambda: bptt(dhs=CASE.dhs[:3]),
+        ValueError,
+        ("backward_through_time", "3 gradients", "4 steps"),
+    ),
+    Bad(
+        "a cache too few",
+        lambda: bptt(caches=CACHES[1:]),
+        ValueError,
+        ("backward_through_time", "4 gradients", "3 steps"),
+    ),
+    Bad(
+        "no step",
+        lambda: bptt(dhs=CASE.dhs[:0], caches=[]),
+        ValueError,
+        ("backward_through_time", "0 gradients", "0 steps"),
+    ),
+    Bad(
+        "dhs that would broadcast",
+        lambda: bptt(dhs=CASE.dhs[:, :1]),
+        ValueError,
+        ("backward_through_time", "dhs", "(4, 1, 5)", "B = 3", "from dstate"),
+    ),
+    Bad(
+        "dhs without a batch", lambda: bptt(dhs=CASE.dhs[:, 0]), ValueError, ("dhs", "(4, 5)", "(T, B, H) = (T, 3, 5)")
+    ),
+    Bad(
+        "dstate that would broadcast",
+        lambda: bptt(dh=np.zeros((1, 5))),
+        ValueError,
+        ("backward_through_time", "(4, 3, 5)", "B = 1", "from dstate"),
+    ),
+    Bad(
+        "dstate a vector",
+        lambda: bptt(dh=np.zeros(5)),
+        ValueError,
+        ("backward_through_time", "dstate", "(5,)", "(B, H)"),
+    ),
+]
+CHECK = [
+    Bad(
+        "float32",
+        lambda: numerical_gradient(np.sum, np.zeros(2, np.float32)),
+        TypeError,
+        ("float32", "expected", "float64"),
+    ),
+    Bad("integers", lambda: numerical_gradient(np.sum, np.zeros(2, int)), TypeError, ("int64", "expected", "float64")),
+    Bad("a list", lambda: numerical_gradient(np.sum, [1.0]), TypeError, ("a list", "float64")),
+    Bad(
+        "shapes differ",
+        lambda: gradient_check(np.sum, np.zeros((2, 3)), np.ones((3, 2))),
+        ValueError,
+        ("gradient_check", "(3, 2)", "(2, 3)"),
+    ),
+    Bad(
+        "x float32",
+        lambda: gradient_check(np.sum, np.zeros(2, np.float32), np.ones(2)),
+        TypeError,
+        ("float32", "float64"),
+    ),
+]
+
+
+@pytest.mark.parametrize("bad", [*ELMAN, *OUTPUT, *LOSS, *SEQUENCE, *BPTT, *CHECK], ids=str)
+def test_a_wrong_call_is_an_error_that_says_what_came_and_what_was_expected(bad: Bad) -> None:
+    """The error has its documented type, and every part that must be in the message is."""
+    with pytest.raises(bad.error) as caught:
+        bad.call()
+    assert caught.type is bad.error, f"{caught.type.__name__}, expected exactly {bad.error.__name__}"
+    message = str(caught.value)
+    missing = [part for part in bad.says if part not in message]
+    assert not missing, f"message lacks {missing}: {message}"
+
+
+def test_a_masked_target_may_be_out_of_range() -> None:
+    """Only targets that count are held against the number of classes, so padding may hold any integer."""
+    targets = np.where(CASE.mask, CASE.targets, -1)
+    loss, _ = cross_entropy(LOGITS, targets, CASE.mask)
+    assert np.isfinite(loss)
+
+
+@pytest.mark.parametrize("name", [name for name in calls() if name != "scan.scan"])
+def test_no_right_call_warns(name: str, recwarn: pytest.WarningsRecorder) -> None:
+    """The calls that the other tests use pass without a warning of NumPy's."""
+    function, args = calls()[name]
+    function(*args)
+    assert not recwarn.list, [str(warning.message) for warning in recwarn.list]
