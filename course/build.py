@@ -32,6 +32,7 @@ NBGRADER = ROOT / "_build" / "nbgrader"
 CHECK_SEED = 0
 HIDDEN_SEEDS = (101, 102, 103)  # fixed: the same submission gets the same score every time
 CONFIRM_TOL = 1e-10
+CELL_SECONDS = 60  # how long nbgrader waits for one cell of a submission
 
 __all__ = ["NBGRADER", "NameTheExercise", "build", "check_data", "released", "source_notebook", "stale"]
 
@@ -229,6 +230,8 @@ def nbgrader_config(root: Path) -> Config:
         "nbgrader.preprocessors.ComputeChecksums",
         "nbgrader.preprocessors.CheckCellMetadata",
     ]
+    config.Execute.timeout = CELL_SECONDS
+    config.Execute.skip_cells_with_tag = "experiment"  # they illustrate, and take most of a notebook's minute
     return config
 
 

@@ -1,0 +1,235 @@
+"""The `course` command. Learners: start, status, check, catchup, doctor. Makers: build, mutants, demo."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import track
+from rich.table import Table
+
+from course.exercises import catalogue, chapter_number, find
+from course.workspace import Progress, WorkspaceError, catchup, find_workspace, progress, start
+
+app = typer.Typer(
+    help="Recurrent Neural Networks, from intuition to attention: your workspace, and the makers' tools.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+)
+console = Console(highlight=False)
+FAILED, MISUSED = 1, 2  # exit codes: a check failed; the call cannot be carried out as it is
+
+
+def _stop(message: str, code: int = MISUSED) -> typer.Exit:
+    console.print(f"[red]{escape(message)}[/red]")
+    return typer.Exit(code)
+
+
+def _root() -> Path:
+    try:
+        return find_workspace()
+    except WorkspaceError as error:
+        raise _stop(str(error)) from None
+
+
+# --- learners
+
+
+@app.command("start")
+def start_command(
+    folder: Annotated[Path, typer.Argument(help="A new or empty folder, or an older workspace.")],
+) -> None:
+    """Make a workspace: notebooks, your rnnlib (all stubs), and the checks. Never writes over your work."""
+    try:
+        written, kept = start(folder)
+    except (WorkspaceError, OSError) as error:
+        raise _stop(str(error)) from None
+    console.print(f"{len(written)} files written to {folder}.")
+    if kept:
+        console.print(f"{len(kept)} files that you have changed stay as they are: {', '.join(map(str, kept))}")
+    first = next(iter(catalogue().values())).slug
+    console.print(f"Next: [bold]cd {folder}[/bold], then [bold]jupyter lab {first}.ipynb[/bold]")
+
+
+@app.command()
+def status() -> None:
+    """Every exercise, its points, and whether your function passes its checks: all of them are run now."""
+    root = _root()
+    rows = list(track(progress(root), "Running the checks", len(catalogue()), console=console, transient=True))
+    table = Table(title=f"{root.name}: how far you are")
+    for heading, side in (("exercise", "left"), ("points", "right"), ("state", "left")):
+        table.add_column(heading, justify=side)  # type: ignore[arg-type]
+    for row in rows:
+        possible = row.exercise.points.get("check", 0)
+        table.add_row(row.exercise.id, f"{row.points}/{possible}", _state(row))
+    console.print(table)
+    earned, possible = sum(r.points for r in rows), sum(r.exercise.points.get("check", 0) for r in rows)
+    done = sum(row.done for row in rows)
+    console.print(
+        f"{done} of {len(rows)} exercises, {earned} of {possible} points. Hidden tests are run when you hand in."
+    )
+    todo = next((row for row in rows if not row.done), None)
+    if todo:
+        console.print(f"Next: {todo.exercise.id} in {todo.exercise.slug}.ipynb")
+
+
+def _state(row: Progress) -> str:
+    if row.done:
+        return "[green]done[/green]"
+    if row.problem:
+        return f"[red]{escape(row.problem)}[/red]"
+    if not row.written:
+        return "[dim]not written yet[/dim]"
+    return f"[yellow]{sum(passed for _, passed, _ in row.results)} of {len(row.results)} checks[/yellow]"
+
+
+@app.command()
+def check(
+    exercises: Annotated[list[str] | None, typer.Argument(help="Ids or names; none: what you have written.")] = None,
+) -> None:
+    """Run the checks of one exercise, several, or all that you have written; say what is wrong in words."""
+    root = _root()
+    try:
+        ids = [find(name).id for name in exercises or []]
+    except KeyError as error:
+        raise _stop(str(error.args[0])) from None
+    failed = False
+    for row in progress(root, ids or None):
+        if not ids and not row.written:
+            continue
+        failed |= not row.done
+        console.print(f"[bold]{row.exercise.id}[/bold]")
+        if row.problem:
+            console.print(f"  [red]✗[/red] {escape(row.problem)}")
+        for name, passed, message in row.results:
+            console.print(f"  {'[green]✓[/green]' if passed else '[red]✗[/red]'} {escape(name)}")
+            for line in message.splitlines():
+                console.print(f"      {escape(line)}", soft_wrap=True)
+    if failed:
+        raise typer.Exit(FAILED)
+
+
+@app.command("catchup")
+def catchup_command(
+    chapter: Annotated[str, typer.Argument(help="A chapter, such as 4 or 04-elman: all before it is filled in.")],
+    replace_failing: Annotated[
+        bool, typer.Option(help="Also replace answers that fail; old ones go to .history.")
+    ] = False,
+) -> None:
+    """Fill in what chapters before this one ask for and you have not written; your own functions stay."""
+    root = _root()
+    try:
+        number = int(chapter) if chapter.isdigit() else chapter_number(chapter)
+        filled, left = catchup(root, number, replace_failing)
+    except (ValueError, SyntaxError, OSError) as error:
+        raise _stop(str(error)) from None
+    console.print(f"Filled in: {', '.join(filled) or 'nothing, all of it was there'}.")
+    if left:
+        console.print(f"Yours, not touched: {', '.join(left)}.")
+
+
+@app.command()
+def doctor() -> None:
+    """Look whether everything the course needs is there, and say what to do where it is not."""
+    from course.doctor import examine
+
+    try:
+        root: Path | None = find_workspace()
+    except WorkspaceError:
+        root = None
+    ill = 0
+    for finding in examine(root):
+        mark = "[green]✓[/green]" if finding.well else "[red]✗[/red]"
+        console.print(f"{mark} {finding.what}: {escape(finding.state)}", soft_wrap=True)
+        if not finding.well:
+            ill += 1
+            console.print(f"    do: {escape(finding.remedy)}", soft_wrap=True)
+    console.print("All is well." if not ill else f"{ill} to mend.")
+    if ill:
+        raise typer.Exit(FAILED)
+
+
+# --- makers
+
+
+@app.command()
+def build(
+    check: Annotated[bool, typer.Option("--check", help="Compare only; exit 1 if something is stale.")] = False,
+) -> None:
+    """Make the check data and the learners' notebooks from solutions/."""
+    from course.build import ROOT, stale
+    from course.build import build as make
+
+    found = [path.relative_to(ROOT) for path in (stale() if check else make())]
+    for path in found:
+        console.print(f"{'not what the sources generate' if check else 'written'}: {path}")
+    if not found:
+        console.print("All generated files are current.")
+    elif check:
+        raise _stop("Run `make exercises` and commit what changed.", FAILED)
+
+
+@app.command()
+def mutants(
+    chapter: Annotated[str | None, typer.Argument(help="A chapter's slug; none: all.")] = None,
+) -> None:
+    """Run every known wrong version through the graded cells and pytest; exit 1 if one survives."""
+    from course.mutants import kill_matrix, variants
+    from course.sources import chapters
+
+    wanted = [c for c in chapters() if chapter in (None, c.slug)]
+    if not wanted:
+        raise _stop(f"no chapter {chapter}; there are {', '.join(c.slug for c in chapters())}")
+    faults = 0
+    for source in wanted:
+        total = len(variants(source))
+        rows = list(track(kill_matrix(source), source.slug, total, console=console, transient=True))
+        table = Table(title=f"Kill matrix of {source.slug}")
+        for heading in ("exercise", "version", "visible cell", "hidden cell", "pytest", "cause named"):
+            table.add_column(heading)
+        for row in rows:
+            cells = ["passes" if e is None else "fails" for e in (row.visible, row.hidden, row.pytest)]
+            named = "" if not row.variant.says else "yes" if not row.faults else "no"
+            style = "red" if row.faults else "dim" if row.variant.name.startswith("(") else ""
+            table.add_row(row.variant.exercise.name, row.variant.name, *cells, named, style=style)
+        console.print(table)
+        wrong = [r for r in rows if not r.variant.name.startswith("(")]
+        killed = sum(r.visible is not None and r.pytest is not None for r in wrong)
+        hidden = sum(r.hidden is not None for r in wrong)
+        console.print(
+            f"{source.slug}: {killed} of {len(wrong)} wrong versions caught by the visible cell and by pytest, "
+            f"{hidden} by the hidden cell; {sum(bool(r.variant.says) for r in wrong)} have a cause to be named."
+        )
+        for row in rows:
+            for fault in row.faults:
+                faults += 1
+                console.print(f"[red]{row.variant.id}: {escape(fault)}[/red]", soft_wrap=True)
+    if faults:
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Argument(help="Where the class is made; emptied first.")] = Path("_build/demo"),
+) -> None:
+    """Make a small class of made-up submissions, grade it with stock nbgrader, print the gradebook."""
+    from course.demo import run_demo
+
+    table = Table(title="04-elman, graded by `nbgrader autograde`")
+    for heading in ("student", "what was handed in", "score", "expected"):
+        table.add_column(heading)
+    wrong = 0
+    for row in run_demo(folder, console):
+        as_expected = row.score == row.expected
+        wrong += not as_expected
+        shown = ["no grade" if score is None else f"{score:g}" for score in (row.score, row.expected)]
+        table.add_row(row.student, row.story, *shown, style="" if as_expected else "red")
+    console.print(table)
+    if wrong:
+        raise _stop(f"{wrong} scores are not what they must be.", FAILED)
+
+
+if __name__ == "__main__":
+    app()
