@@ -107,7 +107,7 @@ def reber_string(rng: np.random.Generator, embedded: bool = False, length: int |
     Examples
     --------
     >>> reber_string(np.random.default_rng(0))
-    'BPVVE'
+    'BPTTTVVE'
 
     Chapter: 04-elman. Source: Reber (1967).
     """
@@ -115,20 +115,22 @@ def reber_string(rng: np.random.Generator, embedded: bool = False, length: int |
         raise ValueError(f"reber_string: no string has {length} symbols, the shortest has {9 if embedded else 5}")
     automaton, state = reber_automaton(embedded), 0
     symbols: list[str] = []
-    while automaton[state]:
-        left = None if length is None else length - len(symbols) - 1
-        symbol, state = _choose(rng, automaton[state], left, embedded)
+    while arcs := automaton[state]:
+        symbol = next(iter(arcs))
+        if len(arcs) > 1:
+            symbol = _choose(rng, arcs, None if length is None else length - len(symbols) - 1, embedded)
         symbols.append(symbol)
+        state = arcs[symbol]
     return "".join(symbols)
 
 
-def _choose(rng: np.random.Generator, arcs: dict[str, int], left: int | None, embedded: bool) -> tuple[str, int]:
-    """One arc; with `left` symbols to go after it, each as likely as the walks that end in time make it."""
-    if left is None or len(arcs) == 1:
-        return list(arcs.items())[rng.integers(len(arcs))]
+def _choose(rng: np.random.Generator, arcs: dict[str, int], left: int | None, embedded: bool) -> str:
+    """One of two arcs; with `left` symbols to go after it, each as likely as the walks that end in time make it."""
+    first, second = arcs  # no state of either grammar has more than two
+    if left is None:
+        return first if rng.random() < 0.5 else second
     chances = [_chance_to_end(left, target, embedded) for target in arcs.values()]
-    # No grammar state has more than two arcs, so one draw against the first arc's share decides.
-    return list(arcs.items())[int(rng.random() * sum(chances) >= chances[0])]
+    return first if rng.random() * sum(chances) < chances[0] else second
 
 
 @cache
@@ -256,17 +258,15 @@ def reber_batch(strings: Sequence[str], embedded: bool = False, dtype: DTypeLike
     if wrong or not strings:
         problem = f"{wrong[0]!r} is no string of the grammar" if wrong else "there is no string"
         raise ValueError(f"reber_batch: {problem}, expected complete {'embedded' if embedded else 'plain'} strings")
-    steps, size = max(map(len, strings)) - 1, len(REBER_SYMBOLS)
-    xs = np.zeros((steps, len(strings), size), dtype)
-    targets = np.zeros((steps, len(strings)), np.int64)
-    states = np.full((steps, len(strings)), -1)
+    shape = (max(map(len, strings)), len(strings))
+    indices, states = np.zeros(shape, np.int64), np.full(shape, -1)
     for b, string in enumerate(strings):
-        indices, length = reber_encode(string), len(string) - 1
-        xs[:length, b] = one_hot(indices[:-1], size, dtype)
-        targets[:length, b] = indices[1:]
-        states[:length, b] = reber_states(string[:-1], embedded)[1:]
+        indices[: len(string), b] = reber_encode(string)
+        states[: len(string) - 1, b] = reber_states(string[:-1], embedded)[1:]
+    states = states[:-1]
     mask = states >= 0
-    return ReberBatch(strings, xs, targets, mask, _legal_table(embedded)[states], states)
+    xs = one_hot(indices[:-1], len(REBER_SYMBOLS), dtype) * mask[..., None].astype(dtype)
+    return ReberBatch(strings, xs, indices[1:] * mask, mask, _legal_table(embedded)[states], states)
 
 
 def _legal_table(embedded: bool) -> Array:
