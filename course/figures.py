@@ -48,10 +48,11 @@ itself to what was drawn into it:
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch, Patch
@@ -103,7 +104,7 @@ STYLE = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.axisbelow": True,
-    "axes.prop_cycle": mpl.cycler(color=[COLORS[role] for role in CYCLE]),
+    "axes.prop_cycle": cycler(color=[COLORS[role] for role in CYCLE]),
     "xtick.color": COLORS["neutral"],
     "ytick.color": COLORS["neutral"],
     "xtick.labelcolor": COLORS["ink"],
@@ -120,7 +121,7 @@ STYLE = {
 
 def use_style() -> None:
     """Set the course's style for every figure that follows, and SVG output where this runs in a notebook."""
-    mpl.rcParams.update(STYLE)
+    mpl.style.use(STYLE)
     try:
         from IPython import get_ipython
         from matplotlib_inline.backend_inline import set_matplotlib_formats
@@ -277,6 +278,7 @@ class Diagram:
         self.ax.set_xlim(x0 - margin, x1 + margin)
         self.ax.set_ylim(y0 - margin, y1 + margin)
         figure = self.ax.get_figure(root=True)
+        assert figure is not None, "an axes that was removed from its figure cannot be finished"
         if self.own_figure:
             figure.set_layout_engine("none")
             figure.set_size_inches((x1 - x0 + 2 * margin) * self.scale, (y1 - y0 + 2 * margin) * self.scale)
@@ -362,7 +364,7 @@ def _draw_output(d: Diagram, state: Node, t: int, weights: bool, losses: bool, g
         d.gradient(output, state, bend=-0.5)
 
 
-PATTERNS = {
+PATTERNS: dict[str, dict[str, Any]] = {
     "one to many": {"inputs": [1]},
     "many to one": {"outputs": [4]},
     "many to many, aligned": {},
@@ -410,11 +412,11 @@ def _middle(place: Node | Point) -> Point:
     return (place.x, place.y) if isinstance(place, Node) else place
 
 
-def _paint(role: str) -> dict[str, object]:
+def _paint(role: str) -> dict[str, Any]:
     return {"facecolor": _mix(COLORS[role], 0.22), "edgecolor": COLORS[role], "linewidth": 1.6, "zorder": 3}
 
 
-def _line(role: str, dashed: bool) -> dict[str, object]:
+def _line(role: str, dashed: bool) -> dict[str, Any]:
     style = (0, (4, 2.5)) if dashed else "solid"
     return {"arrowstyle": "-|>", "mutation_scale": 12, "color": COLORS[role], "linewidth": 1.5, "linestyle": style}
 

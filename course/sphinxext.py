@@ -5,6 +5,7 @@
   reads, so that each renders under its chapter. A copy is only rewritten when its content changed.
 - ``{exercise}`04-elman/elman_step_backward` `` links to that exercise. A name that no released notebook
   declares in `metadata.course.exercises` is a warning.
+- `:::{exercise-table}` is the table of all released exercises, made from the same metadata.
 - `:::{flashcards} 04-elman` and `:::{quiz} 04-elman` show `book/_study/04-elman.yml`, see `course.study`.
 - A chapter's number is the one in its file name, so that 03-definition is chapter 3 before 01 and 02 exist.
 - The cache of executed cells also depends on the code that the cells import: change `rnnlib` and every
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from docutils import nodes
+from docutils.statemachine import StringList
 from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.config import Config
@@ -33,12 +35,12 @@ from sphinx.util.docutils import SphinxDirective
 from sphinx_external_toc.collectors import TocTreeCollectorWithStyles
 
 from course import study, vendor
+from course.exercises import Exercise
 
 __all__ = ["copy_exercises", "execution_digest", "released_exercises", "setup"]
 
 LOGGER = logging.getLogger(__name__)
 CHAPTER = re.compile(r"(?:exercises/)?(\d\d)-[\w-]+")
-EXERCISE = re.compile(r"(\d\d-[\w-]+)/(\w+)")
 RUNS_IN_CELLS = ("numpy", "matplotlib", "torch")
 
 
@@ -49,20 +51,20 @@ class study_node(nodes.General, nodes.Element):
 # --- the exercises
 
 
-def released_exercises(folder: Path) -> dict[str, list[str]]:
-    """Chapter -> names of the exercises that its released notebook declares.
+def released_exercises(folder: Path) -> dict[str, list[Exercise]]:
+    """Chapter -> the exercises that its released notebook declares, in the notebook's order.
 
     Raises
     ------
-    ValueError  a notebook is not JSON.
+    ValueError  a notebook is not JSON, or declares an exercise that is none.
     """
     found = {}
     for path in _notebooks(folder):
         try:
-            metadata = json.loads(path.read_text(encoding="utf-8"))["metadata"]
-        except (json.JSONDecodeError, KeyError) as error:
-            raise ValueError(f"{path.name} is not a notebook: {error!r}") from error
-        found[path.stem] = list(metadata.get("course", {}).get("exercises", {}))
+            declared = json.loads(path.read_text(encoding="utf-8"))["metadata"].get("course", {}).get("exercises", {})
+            found[path.stem] = [Exercise(**record) for record in declared.values()]
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            raise ValueError(f"{path.name} is not a released notebook: {error!r}") from error
     return found
 
 
@@ -107,34 +109,54 @@ class ExerciseRole(XRefRole):
 def _resolve_exercise(app: Sphinx, env: BuildEnvironment, node: addnodes.pending_xref, text: nodes.Node) -> Any:
     if node.get("reftype") != "exercise":
         return None
-    match = EXERCISE.fullmatch(node["reftarget"])
-    if not match or match[2] not in app.course_exercises.get(match[1], []):  # type: ignore[attr-defined]
+    exercise = _exercises(app).get(node["reftarget"])
+    if exercise is None or f"exercises/{exercise.slug}" not in env.found_docs:
         return None
-    page = f"exercises/{match[1]}"
-    if page not in env.found_docs:
-        return None
-    uri = f"{app.builder.get_relative_uri(node['refdoc'], page)}#{match[0]}"
-    return nodes.reference("", "", text, internal=True, refuri=uri, classes=["exercise-link"])
+    page = app.builder.get_relative_uri(node["refdoc"], f"exercises/{exercise.slug}")
+    return nodes.reference("", "", text, internal=True, refuri=f"{page}#{exercise.id}", classes=["exercise-link"])
 
 
 def _warn_exercise(app: Sphinx, domain: Any, node: addnodes.pending_xref) -> bool | None:
     if node.get("reftype") != "exercise":
         return None
-    target = node["reftarget"]
-    released = [
-        f"{chapter}/{name}"
-        for chapter, names in app.course_exercises.items()  # type: ignore[attr-defined]
-        for name in names
-    ]
     LOGGER.warning(
         "no released notebook in the table of contents has the exercise %r; there are: %s",
-        target,
-        ", ".join(released) or "none",
+        node["reftarget"],
+        ", ".join(_exercises(app)) or "none",
         location=node,
         type="ref",
         subtype="exercise",
     )
     return True
+
+
+def _exercises(app: Sphinx) -> dict[str, Exercise]:
+    chapters: dict[str, list[Exercise]] = app.course_exercises  # type: ignore[attr-defined]
+    return {exercise.id: exercise for exercises in chapters.values() for exercise in exercises}
+
+
+class ExerciseTable(SphinxDirective):
+    """`:::{exercise-table}`: all exercises, with what each asks for, linked."""
+
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        for path in _notebooks(Path(self.env.srcdir).parent / "exercises"):
+            self.env.note_dependency(str(path))
+        exercises = _exercises(self.env.app).values()
+        if not exercises:
+            return []
+        rows = [
+            f"| {int(e.slug[:2])} | {{exercise}}`{e.id}` | {e.title}{' ★' if e.star else ''} "
+            f"| {'●' * e.difficulty}{'○' * (5 - e.difficulty)} | {e.minutes} | {e.total_points} |"
+            for e in exercises
+        ]
+        minutes, points = sum(e.minutes for e in exercises), sum(e.total_points for e in exercises)
+        head = ["| chapter | function | exercise | difficulty | minutes | points |", "|---|---|---|---|---|---|"]
+        text = "\n".join([*head, *rows, f"| | | **together** | | **{minutes}** | **{points}** |"])
+        holder = nodes.container(classes=["exercise-table"])
+        self.state.nested_parse(StringList(text.splitlines(), source=""), 0, holder)
+        return [holder]
 
 
 def _mark_cards(app: Sphinx, doctree: nodes.document) -> None:
@@ -280,10 +302,12 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("html-page-context", _add_study_assets)
     app.connect("html-page-context", _drop_outside_files, priority=900)
     app.add_role("exercise", ExerciseRole(warn_dangling=True))
+    app.add_directive("exercise-table", ExerciseTable)
     app.add_directive("flashcards", Flashcards)
     app.add_directive("quiz", Quiz)
     app.add_node(study_node, html=(_pass, _pass), latex=(_pass, _pass), text=(_pass, _pass))
-    TocTreeCollectorWithStyles.assign_section_numbers = _number_as_files  # the one that Jupyter Book uses
+    # The collector that Jupyter Book uses; Sphinx has no event between the numbers of sections and of figures.
+    TocTreeCollectorWithStyles.assign_section_numbers = _number_as_files  # type: ignore[method-assign]
     return {"version": "1", "parallel_read_safe": False, "parallel_write_safe": True}
 
 

@@ -176,9 +176,10 @@ def _inline(text: str) -> str:
 
 def cards_html(chapter: str, cards: list[dict[str, Any]]) -> str:
     """A deck as a container that jupytercards fills, and as a plain list where there is no script."""
-    deck = [{"front": _inline(card["front"]), "back": _inline(card["back"])} for card in cards]
-    for number, card in enumerate(deck):
-        card["seqNum"] = number
+    deck = [
+        {"front": _inline(card["front"]), "back": _inline(card["back"]), "seqNum": number}
+        for number, card in enumerate(cards)
+    ]
     settings = {
         "cards": deck,
         "front-colors": ["var(--course-card-front)"],
