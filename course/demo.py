@@ -4,15 +4,27 @@ It shows the way of a submission from hand-in to gradebook, and a test holds the
 must be. Safe grading of submissions that nobody should trust is another matter; this is the plain way.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
 import nbformat
+from nbgrader.api import Gradebook, MissingEntry
+from rich.console import Console
+from rich.progress import track
+
+from course.build import released
+from course.sources import ROOT, SOLUTIONS, Chapter
 
 SLUG = "04-elman"
 CELL_SECONDS = 45
+MUTANTS: list[tuple[str, str]] = []  # exercise and wrong version of the three students who made a known mistake
 
-__all__ = ["Graded", "Story", "run_demo", "stories"]
+__all__ = ["Graded", "Story", "make_class", "run_demo", "stories"]
 
 Notebook = nbformat.NotebookNode
 
@@ -28,7 +40,6 @@ class Story:
     change: Callable[[Notebook], None] = lambda notebook: None  # what else happened to the notebook
     file_name: str = f"{SLUG}.ipynb"
     graded: bool = True  # whether stock nbgrader finds it at all
-    also: dict[str, float] = field(default_factory=dict)  # partial points
 
 
 @dataclass(frozen=True)
@@ -72,7 +83,80 @@ def stories(chapter: Chapter) -> list[Story]:
         Story("07-syntax", "a syntax error in elman_init", broken("elman_init", "return {"), without("elman_init")),
         Story("08-exception", "elman_init raises", broken("elman_init", "return 1 / 0"), without("elman_init")),
         Story("09-endless", "elman_init never ends", broken("elman_init", "while True: pass"), without("elman_init")),
-        Story("10-renamed", "right, but in a notebook of another name", right, [], file_name="my-answers.ipynb", graded=False),
+        Story(
+            "10-renamed",
+            "right, but in a notebook of another name",
+            right,
+            [],
+            file_name="my-answers.ipynb",
+            graded=False,
+        ),
         Story("11-deleted", "right, then the answer cells deleted", right, [], _delete_answers),
         Story("12-tampered", "nothing written, every check replaced by `pass`", {}, [], _tamper),
     ]
+
+
+def _fill(notebook: Notebook, chapter: Chapter, answers: dict[str, str]) -> None:
+    """Write answers into the cells for them, as a student would."""
+    for cell in notebook.cells:
+        grade_id = cell.metadata.get("nbgrader", {}).get("grade_id", "")
+        for name, source in answers.items():
+            exercise = chapter.exercise(name)
+            if grade_id == exercise.token:
+                magic = [f"%%implement {exercise.implements}"] if exercise.implements else []
+                cell.source = "\n".join([*magic, source])
+
+
+def _delete_answers(notebook: Notebook) -> None:
+    notebook.cells = [c for c in notebook.cells if not c.metadata.get("nbgrader", {}).get("solution")]
+
+
+def _tamper(notebook: Notebook) -> None:
+    for cell in notebook.cells:
+        if cell.metadata.get("nbgrader", {}).get("grade"):
+            cell.source = "pass"
+
+
+def make_class(root: Path) -> tuple[Chapter, list[Story]]:
+    """Release the assignment in a course folder of its own and hand in every story's notebook."""
+    chapter = Chapter(SOLUTIONS / SLUG)
+    text = released(chapter, root)
+    told = stories(chapter)
+    for story in told:
+        notebook = nbformat.reads(text, as_version=4)
+        _fill(notebook, chapter, story.answers)
+        story.change(notebook)
+        path = root / "submitted" / story.student / SLUG / story.file_name
+        path.parent.mkdir(parents=True)
+        nbformat.write(notebook, path)
+    return chapter, told
+
+
+def run_demo(folder: Path, console: Console) -> Iterator[Graded]:
+    """Make the class, run `nbgrader autograde` on each student, and read the gradebook."""
+    root = folder.resolve()
+    shutil.rmtree(root, ignore_errors=True)
+    chapter, told = make_class(root)
+    points = {exercise.name: exercise.total_points for exercise in chapter.exercises}
+    for story in track(told, "nbgrader autograde", console=console, transient=True):
+        _nbgrader("autograde", SLUG, f"--student={story.student}", root=root)
+        expected = float(sum(points[name] for name in story.earns)) if story.graded else None
+        yield Graded(story.student, story.told, _score(root, story.student), expected)
+
+
+def _nbgrader(*arguments: str, root: Path) -> None:
+    """One nbgrader command; its own log goes to a file, since a student without a notebook is an error to it."""
+    command = [sys.executable, "-m", "nbgrader", *arguments, f"--CourseDirectory.root={root}"]
+    command.append(f"--Execute.timeout={CELL_SECONDS}")
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    with (root / "nbgrader.log").open("a", encoding="utf-8") as log:
+        subprocess.run(command, cwd=ROOT, env=os.environ | {"PATH": path}, stdout=log, stderr=log, check=False)
+
+
+def _score(root: Path, student: str) -> float | None:
+    with Gradebook(f"sqlite:///{root / 'gradebook.db'}", "rnn-course") as gradebook:
+        try:
+            submission = gradebook.find_submission(SLUG, student)
+        except MissingEntry:
+            return None
+        return float(submission.score) if submission.notebooks else None
