@@ -38,7 +38,7 @@ def numerical_gradient(f: Callable[[Array], float], x: Array, eps: float = 1e-5)
         raise TypeError(f"numerical_gradient: x is {kind}, expected an array of float64")
     grad = np.empty_like(x)
     for i in np.ndindex(x.shape):
-        h = eps * max(1.0, abs(x[i]))
+        h = eps * max(1.0, abs(float(x[i])))
         up, down = x.copy(), x.copy()
         up[i] += h
         down[i] -= h
