@@ -25,7 +25,7 @@ def test_every_graded_function_has_enough_misconceptions(chapter):
         assert len({m.says for m in own}) == len({m.name for m in own}) == len(own), exercise.id
 
 
-@pytest.mark.parametrize(("chapter", "wanted"), _chunks())
+@pytest.mark.parametrize(("chapter", "wanted"), list(_chunks()))
 def test_the_graded_cells_tell_right_from_wrong(chapter, wanted):
     """Visible and hidden cells pass the reference, fail the stub and every wrong version, and name the cause."""
     from dataclasses import replace
@@ -35,7 +35,7 @@ def test_the_graded_cells_tell_right_from_wrong(chapter, wanted):
     assert not faults, "\n".join(faults)
 
 
-@pytest.mark.parametrize(("chapter", "wanted"), _chunks())
+@pytest.mark.parametrize(("chapter", "wanted"), list(_chunks()))
 def test_pytest_tells_right_from_wrong(chapter, wanted):
     """The checks that a learner runs with pytest pass the reference and fail everything else."""
     for variant, error in zip(wanted, pytest_rows(chapter, wanted), strict=True):

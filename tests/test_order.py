@@ -23,7 +23,7 @@ def _pages():
             yield pytest.param(checks, chapter.slug, id=f"course/checks/{checks.name}")
 
 
-@pytest.mark.parametrize(("path", "slug"), _pages())
+@pytest.mark.parametrize(("path", "slug"), list(_pages()))
 def test_uses_only_names_already_introduced(path, slug):
     """Everything a page takes from rnnlib belongs to its own chapter or to an earlier one."""
     assert not [str(early) for early in early_names(path, slug)]
