@@ -30,7 +30,7 @@ def test_every_public_function_is_held_to_these_rules() -> None:
 @every_call
 def test_inputs_are_never_modified(name: str) -> None:
     """Arrays, dictionaries, caches and gradients that go in are the same afterwards, to the bit."""
-    function, args = calls()[name]
+    function, args = calls()[name]()
     arguments = [arg for arg in args if not isinstance(arg, np.random.Generator)]
     before = copy.deepcopy(arguments)
     function(*args)
@@ -42,7 +42,7 @@ def test_inputs_are_never_modified(name: str) -> None:
 @every_call
 def test_nothing_writes_into_its_inputs_even_for_a_moment(name: str) -> None:
     """With every input array locked, the call still works: no write that is undone later."""
-    function, args = calls()[name]
+    function, args = calls()[name]()
     for _, array in arrays_in(args):
         array.flags.writeable = False
     function(*args)
@@ -53,7 +53,7 @@ def test_a_second_call_gives_the_same_result(name: str) -> None:
     """Nothing is remembered between calls: fresh equal arguments give equal results, to the bit."""
     results = []
     for _ in range(2):
-        function, args = calls()[name]
+        function, args = calls()[name]()
         results.append(function(*args))
     for (path, first), (_, second) in zip(arrays_in(results[0]), arrays_in(results[1]), strict=True):
         assert_close(f"{name}: result{path}", second, first, tol=0.0)
@@ -63,7 +63,7 @@ def test_a_second_call_gives_the_same_result(name: str) -> None:
 @pytest.mark.parametrize("name", [n for n in NAMES if "backward" in n or n.startswith(("losses.", "sequence.initial"))])
 def test_results_are_new_arrays(name: str) -> None:
     """Gradients, probabilities and starts share no memory with what went in: writing into them harms nobody."""
-    function, args = calls()[name]
+    function, args = calls()[name]()
     for path, result in arrays_in(function(*args)):
         for source, array in arrays_in(args):
             assert not np.shares_memory(result, array), f"{name}: result{path} shares memory with argument{source}"
@@ -81,7 +81,7 @@ def test_states_of_a_sequence_share_no_memory_with_the_caches() -> None:
 @pytest.mark.parametrize("name", [n for n in NAMES if n not in NO_FLOAT32])
 def test_dtype_of_the_input_is_kept(name: str, dtype: Any) -> None:
     """float32 in, float32 out, for every array of every result, caches too; float64 likewise."""
-    function, args = calls(dtype)[name]
+    function, args = calls(dtype)[name]()
     for path, array in arrays_in(function(*args)):
         assert array.dtype == dtype, f"{name}: result{path} is {array.dtype}, expected {np.dtype(dtype)}"
 
@@ -89,7 +89,7 @@ def test_dtype_of_the_input_is_kept(name: str, dtype: Any) -> None:
 @pytest.mark.parametrize("name", [n for n in NAMES if n.startswith(("losses.", "elman.", "output.", "bptt."))])
 def test_float32_results_are_the_float64_ones_rounded(name: str) -> None:
     """The same numbers in half the precision: equal to about six digits."""
-    (function, single), (_, double) = calls(np.float32)[name], calls(np.float64)[name]
+    (function, single), (_, double) = calls(np.float32)[name](), calls(np.float64)[name]()
     for (path, got), (_, expected) in zip(arrays_in(function(*single)), arrays_in(function(*double)), strict=True):
         assert_close(f"{name}: result{path}", got, expected, tol=1e-5)
 
@@ -97,7 +97,7 @@ def test_float32_results_are_the_float64_ones_rounded(name: str) -> None:
 def test_loss_is_a_plain_number() -> None:
     """The loss is a Python float in both precisions, ready to print, store and compare."""
     for dtype in (np.float32, np.float64):
-        function, args = calls(dtype)["losses.cross_entropy[mask]"]
+        function, args = calls(dtype)["losses.cross_entropy[mask]"]()
         assert type(function(*args)[0]) is float
 
 
@@ -138,7 +138,8 @@ def test_no_call_touches_global_random_state() -> None:
     np.random.seed(5)  # noqa: NPY002  the state that must not move
     random.seed(5)
     numpy_before, python_before = np.random.get_state(), random.getstate()  # noqa: NPY002
-    for function, args in calls().values():
+    for make in calls().values():
+        function, args = make()
         function(*args)
     for then, now in zip(numpy_before, np.random.get_state(), strict=True):  # noqa: NPY002
         assert np.array_equal(then, now), "np.random's global state moved"
