@@ -84,7 +84,7 @@ def mathjax(
     VendorError  no source could be reached, or an archive has another hash than the one recorded here.
     """
     folder = (cache or cache_dir()) / f"mathjax-{MATHJAX_VERSION}-svg"
-    if (folder / "mathjax" / "es5" / "tex-svg.js").is_file():
+    if _complete(folder):
         return folder
     faults = []
     for source in sources:
@@ -136,12 +136,20 @@ def _inside(name: str, root: str) -> bool:
 
 
 def _install(files: Iterator[tuple[str, bytes]], folder: Path) -> None:
-    """Write aside and move into place, so that an interrupted fetch leaves nothing half done."""
+    """Write aside and move into place: an interrupted fetch leaves nothing half done, two at once do no harm."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as aside:
         for name, content in files:
             path = Path(aside) / "new" / "mathjax" / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-        shutil.rmtree(folder, ignore_errors=True)
-        (Path(aside) / "new").rename(folder)
+        try:
+            (Path(aside) / "new").rename(folder)
+        except OSError:
+            if not _complete(folder):
+                shutil.rmtree(folder)
+                (Path(aside) / "new").rename(folder)
+
+
+def _complete(folder: Path) -> bool:
+    return (folder / "mathjax" / "es5" / "tex-svg.js").is_file()

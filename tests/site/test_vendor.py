@@ -84,3 +84,13 @@ def test_it_is_fetched_once(tmp_path):
     data = _tar()
     mathjax(tmp_path, (_source("npm", data, "package/"),), lambda source: data)
     mathjax(tmp_path, (), lambda source: pytest.fail("asked again"))
+
+
+def test_a_fetch_that_was_cut_short_is_mended(tmp_path):
+    """A folder without the renderer is no cache: it is fetched again and replaced."""
+    data = _tar()
+    folder = tmp_path / f"mathjax-{vendor.MATHJAX_VERSION}-svg"
+    (folder / "mathjax").mkdir(parents=True)
+    (folder / "mathjax" / "half").write_text("x")
+    assert mathjax(tmp_path, (_source("npm", data, "package/"),), lambda source: data) == folder
+    assert {path.name for path in (folder / "mathjax").iterdir()} == {"LICENSE", "es5"}
