@@ -13,20 +13,23 @@ import contextlib
 import dis
 import importlib
 import os
+import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+import traceback
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from types import CodeType, FunctionType, ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 from course.exercises import Exercise, catalogue, chapter_number, implementing
-from course.library import Function, functions, is_stub, replace_lines, signature_of, stage
+from course.library import functions, is_stub, line_end, reference, replace_lines, signature_of, split_lines, stage
 
 MARKER = "course.json"  # the file that makes a folder a learner's workspace
-_HELPERS = "__implemented__"  # in a module: what each exercise's cell brought along in this session
+_HELPERS = "__implemented__"  # in a module: the names that each exercise's cell brought along in this session
+_MAGIC = re.compile(r"\s*[%!]|.*=\s*[%!]|.*\?\s*$")
 
 __all__ = ["MARKER", "Refused", "implement", "keep_history", "register", "write_atomically"]
 
@@ -55,18 +58,29 @@ def _bare_cell_as_line(lines: list[str]) -> list[str]:
 # --- which rnnlib
 
 
+class NoSuchChapter(ValueError):
+    """The chapter that a notebook names does not exist; the message says which do."""
+
+    def _render_traceback_(self) -> list[str]:
+        return str(self).splitlines()
+
+
 def use_chapter(slug: str) -> None:
     """Make sure that `import rnnlib` means the right one here, and say which it is.
 
     The `rnnlib` folder beside the notebook if there is one (a learner's workspace, a grading folder); else
     a temporary one in which everything before this chapter is filled in and this chapter is not.
     """
+    known = sorted({exercise.slug for exercise in catalogue().values()})
+    if slug not in known:
+        raise NoSuchChapter(f"{slug!r} is not a chapter with exercises; there are: {', '.join(known)}")
     number = chapter_number(slug)
     beside = Path.cwd() / "rnnlib"
-    if beside.is_dir():
-        folder, saved = beside.parent, (beside.parent / MARKER).exists()
+    saved = (beside.parent / MARKER).exists()
+    if beside.is_dir() and (saved or not _is_reference(beside)):
+        folder = beside.parent
     else:
-        folder, saved = Path(tempfile.mkdtemp(prefix="rnnlib-")), False
+        folder = Path(tempfile.mkdtemp(prefix="rnnlib-"))
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
         stage(number, folder, catalogue().values())
     for name in [name for name in sys.modules if name == "rnnlib" or name.startswith("rnnlib.")]:
@@ -82,6 +96,13 @@ def use_chapter(slug: str) -> None:
         )
 
 
+def _is_reference(folder: Path) -> bool:
+    """A notebook opened at the top of a checkout must not find the answers there."""
+    with contextlib.suppress(FileNotFoundError):
+        return folder.resolve() == reference().resolve()
+    return False
+
+
 def _workspace_of(module: ModuleType) -> Path | None:
     """The learner's workspace that a module's file lies in, or None."""
     file = Path(module.__file__ or "")
@@ -93,6 +114,7 @@ def _workspace_of(module: ModuleType) -> Path | None:
 
 
 def _magic(shell: Any, line: str, cell: str) -> None:
+    cell = "\n" + cell  # the magic's own line, so that lines are counted as the notebook shows them
     filename = shell.compile.cache(cell, shell.execution_count)
     print(implement(line.strip(), cell, shell.user_ns, filename))
 
@@ -104,15 +126,19 @@ def implement(full_name: str, cell: str, user_ns: dict[str, Any], filename: str 
         user_ns[exercise.name] = getattr(module, exercise.name)
         return f"{full_name} as it is."
     parsed = _parse(exercise, cell, filename)
+    _refuse_circles(module, parsed)
+    _refuse_names(exercise, module, parsed)
     if is_stub(parsed.function):
         return _keep_what_is_there(exercise, module, parsed, user_ns)
-    _refuse_other_exercises(exercise, module, parsed)
     undo = _install(exercise, module, parsed)
-    saved = _save(exercise, module, parsed, undo)
-    vars(module).setdefault(_HELPERS, {})[exercise.id] = set(parsed.names)
+    said = f"{full_name} is yours now{_save(exercise, module, parsed, undo)}."
     user_ns.update({name: vars(module)[name] for name in parsed.names})
-    _run_rest(parsed, user_ns, filename)
-    return f"{full_name} is yours now{saved}."
+    try:
+        _run_rest(parsed, user_ns, filename)
+    except BaseException:
+        print(said)  # before the error of the trial code, which is shown as usual
+        raise
+    return said
 
 
 @dataclass(frozen=True)
@@ -128,24 +154,29 @@ class _Cell:
     @property
     def names(self) -> list[str]:
         """The names that the library part defines."""
-        found = []
-        for node in self.library:
-            if isinstance(node, ast.FunctionDef):
-                found.append(node.name)
-            elif isinstance(node, ast.Import | ast.ImportFrom):
-                found += [(alias.asname or alias.name).partition(".")[0] for alias in node.names]
-            elif isinstance(node, ast.Assign):
-                found += [target.id for target in node.targets if isinstance(target, ast.Name)]
-        return found
+        return _defined(self.library)
 
     def lines(self, node: ast.stmt) -> list[str]:
         decorators = getattr(node, "decorator_list", [])
         first = min([node.lineno, *(d.lineno for d in decorators)])
         above = first - 1
-        lines = self.text.splitlines()
+        lines = split_lines(self.text)
         while above > 0 and lines[above - 1].startswith("#"):  # comments that stand right above belong to it
             above -= 1
         return lines[above : node.end_lineno]
+
+
+def _defined(nodes: Iterable[ast.stmt]) -> list[str]:
+    """The names that functions, imports and assignments give a meaning."""
+    found = []
+    for node in nodes:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found.append(node.name)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            found += [(alias.asname or alias.name).partition(".")[0] for alias in node.names]
+        else:
+            found += [n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
+    return found
 
 
 def _target(full_name: str) -> tuple[Exercise, ModuleType]:
@@ -157,18 +188,34 @@ def _target(full_name: str) -> tuple[Exercise, ModuleType]:
     try:
         return exercise, importlib.import_module(exercise.module or "")
     except SyntaxError as error:
-        raise _unreadable(Path(error.filename or "").name, error) from None
+        raise _unreadable(Path(error.filename or _file_name(exercise)).name, error) from None
+    except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and error.name == exercise.module:
+            name = _file_name(exercise)
+            raise Refused(f"rnnlib/{name} is missing. `course start` on this folder writes it anew.") from None
+        frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).parent.name == "rnnlib"]
+        where = f"{Path(frames[-1].filename).name}, line {frames[-1].lineno}," if frames else _file_name(exercise)
+        raise Refused(f"rnnlib/{where} cannot be imported: {type(error).__name__}: {error}. Mend that first.") from None
 
 
-def _unreadable(name: str, error: SyntaxError) -> Refused:
-    return Refused(f"rnnlib/{name} cannot be read, line {error.lineno}: {error.msg}. Mend that line first.")
+def _file_name(exercise: Exercise) -> str:
+    return f"{(exercise.module or '').rpartition('.')[2]}.py"
+
+
+def _unreadable(name: str, error: Exception) -> Refused:
+    if isinstance(error, UnicodeDecodeError):
+        return Refused(f"rnnlib/{name} cannot be read: it is not UTF-8 text. Save it as UTF-8 first.")
+    line = getattr(error, "lineno", None)
+    where = f", line {line}" if line else ""
+    return Refused(f"rnnlib/{name} cannot be read{where}: {getattr(error, 'msg', error)}. Mend that line first.")
 
 
 def _parse(exercise: Exercise, cell: str, filename: str) -> _Cell:
     try:
         tree = ast.parse(cell, filename)
-    except SyntaxError as error:
-        raise Refused(f"line {error.lineno} is not Python: {error.msg}\n    {(error.text or '').rstrip()}") from None
+        compile(tree, filename, "exec")  # finds what parsing alone does not, such as a `return` outside the function
+    except (SyntaxError, ValueError) as error:
+        raise _not_python(cell, error) from None
     found = [n for n in tree.body if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef) and n.name == exercise.name]
     if len(found) != 1:
         defined = ", ".join(n.name for n in tree.body if isinstance(n, ast.FunctionDef)) or "no function"
@@ -182,9 +229,21 @@ def _parse(exercise: Exercise, cell: str, filename: str) -> _Cell:
     signature = signature_of(found[0])
     if exercise.signature and signature != exercise.signature:
         raise Refused(f"{exercise.name} takes ({_show(signature)}); it must take ({_show(exercise.signature)}).")
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and node.names[0].name == "*":
+            raise Refused(f"`from {node.module} import *` hides what it brings; import the names that you use.")
     kinds = ast.FunctionDef | ast.Import | ast.ImportFrom
     library = [node for node in tree.body if isinstance(node, kinds) or _is_constant(node)]
     return _Cell(cell, found[0], library, [node for node in tree.body if node not in library], filename)
+
+
+def _not_python(cell: str, error: SyntaxError | ValueError) -> Refused:
+    number = getattr(error, "lineno", None)
+    if number is None:
+        return Refused(f"this is not Python: {error}")
+    line = "".join(split_lines(cell)[number - 1 : number]).rstrip()
+    hint = "\nA line for the notebook itself (%, !, ?) needs a cell of its own." if _MAGIC.match(line) else ""
+    return Refused(f"line {number} is not Python: {getattr(error, 'msg', error)}\n    {line}{hint}")
 
 
 def _is_constant(node: ast.stmt) -> bool:
@@ -203,27 +262,66 @@ def _show(signature: list[str]) -> str:
 
 def _keep_what_is_there(exercise: Exercise, module: ModuleType, cell: _Cell, user_ns: dict[str, Any]) -> str:
     """A cell that is still the stub never takes the place of an answer."""
-    current = getattr(module, exercise.name, None)
-    file = _function_in_file(module, exercise.name)
-    if current is not None and file is not None and not is_stub(file.node) and _workspace_of(module):
-        user_ns[exercise.name] = current
+    if exercise.id in vars(module).get(_HELPERS, {}) or _written_on_disk(exercise, module):
+        user_ns[exercise.name] = getattr(module, exercise.name)
         return f"This cell is not written yet; {exercise.implements} in your library stays as it is."
     _install(exercise, module, cell)
+    del vars(module)[_HELPERS][exercise.id]
     user_ns[exercise.name] = vars(module)[exercise.name]
     return f"{exercise.implements} is not written yet."
 
 
-def _refuse_other_exercises(exercise: Exercise, module: ModuleType, cell: _Cell) -> None:
-    """Helpers may have any name that the module does not use for something else."""
+def _written_on_disk(exercise: Exercise, module: ModuleType) -> bool:
+    if _workspace_of(module) is None or not hasattr(module, exercise.name):
+        return False
+    with contextlib.suppress(OSError, SyntaxError, ValueError):
+        function = functions(_text_of(module)).get(exercise.name)
+        return function is not None and not is_stub(function.node)
+    return False
+
+
+def _refuse_names(exercise: Exercise, module: ModuleType, cell: _Cell) -> None:
+    """Helpers may have any name that is not another exercise's, nor Python's."""
     for name in cell.names:
         other = implementing(f"{exercise.module}.{name}")
         if other is not None and other is not exercise:
             raise Refused(f"the cell also defines {name}, which has a cell of its own ({other.id}).")
-        own = _previous_helpers(module, exercise)
-        current = vars(module).get(name)
-        defined_here = isinstance(current, FunctionType) and current.__module__ == module.__name__
-        if name != exercise.name and defined_here and name not in own:
-            raise Refused(f"the cell also defines {name}, which {exercise.module} already has; choose another name.")
+        if other is None and hasattr(builtins, name) and name not in vars(module):
+            raise Refused(f"the cell also defines {name}, which is a name of Python's own; choose another name.")
+
+
+def _refuse_circles(module: ModuleType, cell: _Cell) -> None:
+    """What the module imports must not need the module itself: then none of it could be imported any more."""
+    own = module.__name__
+    for name in _imported(cell.library):
+        if name == own:
+            raise Refused(f"the cell imports from {own}, where it stands itself: use the name without importing it.")
+        if own in _needs(name, set()):
+            raise Refused(
+                f"the cell imports {name}, but {name} itself needs {own}; neither could be imported any more.\n"
+                "Put that import inside the function."
+            )
+
+
+def _imported(nodes: Iterable[ast.stmt]) -> set[str]:
+    """The modules of `rnnlib` that these statements import."""
+    found = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(filter(None, ["rnnlib" if node.level else "", node.module]))
+            found |= {base} if base != "rnnlib" else {f"rnnlib.{alias.name}" for alias in node.names}
+    return {name for name in found if name.startswith("rnnlib.")}
+
+
+def _needs(name: str, seen: set[str]) -> set[str]:
+    """All modules of `rnnlib` that importing this one imports."""
+    seen.add(name)
+    with contextlib.suppress(Exception):  # what cannot be imported is refused when the cell is run
+        for other in _imported(ast.parse(_text_of(importlib.import_module(name))).body) - seen:
+            _needs(other, seen)
+    return seen
 
 
 # --- in this session
@@ -231,42 +329,72 @@ def _refuse_other_exercises(exercise: Exercise, module: ModuleType, cell: _Cell)
 
 def _install(exercise: Exercise, module: ModuleType, cell: _Cell) -> Callable[[], None]:
     """Run the library part in the module; on any fault put back what was there and refuse. Returns the undo."""
-    before = dict(vars(module))
+    before, old = dict(vars(module)), vars(module).get(exercise.name)
+    elsewhere: list[tuple[ModuleType, str]] = []  # where other modules had imported the old one
 
     def undo() -> None:
         vars(module).clear()
         vars(module).update(before)
+        for other, name in elsewhere:
+            setattr(other, name, old)
 
-    tree = ast.Module(cell.library, [])
+    remembered = vars(module).get(_HELPERS, {})
+    for name in _brought(exercise, module):
+        vars(module).pop(name, None)
+    held = dict(vars(module))
+    code = compile(ast.Module(cell.library, []), cell.filename, "exec")
     try:
-        exec(compile(tree, cell.filename, "exec"), vars(module))
+        exec(code, vars(module))
+        _refuse_clashes(exercise, module, cell, held)
+        _refuse_unknown(exercise, module, cell, code)
+    except Refused:
+        undo()
+        raise
     except Exception as error:
         undo()
         raise Refused(f"running the cell failed with {type(error).__name__}: {error}") from None
-    unknown = sorted(_unknown_globals(vars(module)[exercise.name], vars(module), cell.names))
-    if unknown:
+    except BaseException:
         undo()
-        raise Refused(
-            f"{exercise.name} uses {', '.join(unknown)}, which {exercise.module} does not know. Names of the notebook "
-            "do not reach into the library:\npass what you need as an argument, or import or define it in this cell."
-        )
-    old, new = before.get(exercise.name), vars(module)[exercise.name]
+        raise
+    vars(module)[_HELPERS] = remembered | {exercise.id: {n for n in cell.names if n not in held}}
     if old is not None:
-        for other in [m for n, m in list(sys.modules.items()) if n.startswith("rnnlib") and m is not module]:
-            for name in [n for n, value in vars(other).items() if value is old]:
-                setattr(other, name, new)
+        library = [m for name, m in list(sys.modules.items()) if name.partition(".")[0] == "rnnlib"]
+        elsewhere += [(m, name) for m in library if m is not module for name, value in vars(m).items() if value is old]
+    for other, name in elsewhere:
+        setattr(other, name, vars(module)[exercise.name])
     return undo
 
 
-def _unknown_globals(function: Any, known: dict[str, Any], own: list[str]) -> Iterator[str]:
-    functions_to_read = [function, *(known[name] for name in own if isinstance(known.get(name), FunctionType))]
-    for f in functions_to_read:
-        if isinstance(f, FunctionType):
-            yield from (n for n in _global_names(f.__code__) if n not in known and not hasattr(builtins, n))
+def _refuse_clashes(exercise: Exercise, module: ModuleType, cell: _Cell, held: dict[str, Any]) -> None:
+    """Other functions use what the module has: a cell may import the same, but give no name another meaning."""
+    for name in cell.names:
+        if name == exercise.name or name not in held or held[name] is vars(module)[name]:
+            continue
+        if not (name.isupper() and repr(held[name]) == repr(vars(module)[name])):
+            raise Refused(f"the cell also defines {name}, which {exercise.module} already has; choose another name.")
+
+
+def _refuse_unknown(exercise: Exercise, module: ModuleType, cell: _Cell, code: CodeType) -> None:
+    unknown = sorted(n for n in _global_names(code) if n not in vars(module) and not hasattr(builtins, n))
+    if not unknown:
+        return
+    uses = f"{exercise.name} uses {', '.join(unknown)}, which "
+    if set(unknown) & set(_defined(cell.rest)):
+        raise Refused(
+            f"{uses}this cell defines, but not so that it goes into the library:\n"
+            "functions, imports and constants in CAPITALS (EPS = 1e-5) do, other names and classes do not."
+        )
+    raise Refused(
+        f"{uses}{exercise.module} does not know. Names of the notebook do not reach into the library:\n"
+        "pass what you need as an argument, or import or define it in this cell."
+    )
 
 
 def _global_names(code: CodeType) -> set[str]:
-    names = {i.argval for i in dis.get_instructions(code) if i.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
+    """The names that code, and the functions in it, look up outside themselves."""
+    instructions = list(dis.get_instructions(code))
+    names = {i.argval for i in instructions if i.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
+    names -= {i.argval for i in instructions if i.opname == "STORE_NAME"}  # a class body looks its own names up, too
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             names |= _global_names(constant)
@@ -289,16 +417,39 @@ def _save(exercise: Exercise, module: ModuleType, cell: _Cell, undo: Callable[[]
         return " for this session"
     path = Path(module.__file__ or "")
     try:
-        text = path.read_bytes().decode("utf-8")
+        text = _text_of(module)
         new = _with_function(exercise, cell, text)
-        keep_history(root, exercise, text)
-        write_atomically(path, new)
-    except SyntaxError as error:
+        _try_out(module, new)
+        if new != text:
+            keep_history(root, exercise, text)
+            write_atomically(path, new)
+    except Refused:
+        undo()
+        raise
+    except (SyntaxError, ValueError) as error:
         undo()
         raise _unreadable(path.name, error) from None
     except OSError as error:
         return f" for this session, but could not be saved in rnnlib/{path.name}: {error.strerror or error}"
     return f" and saved in rnnlib/{path.name}"
+
+
+def _try_out(module: ModuleType, text: str) -> None:
+    """Run the new text as an import would: what works in this session may stand in the wrong order in the file."""
+    namespace = {name: getattr(module, name, None) for name in ("__name__", "__package__", "__file__")}
+    try:
+        exec(compile(text, module.__file__ or "", "exec"), namespace)
+    except (SyntaxError, ValueError):
+        raise
+    except Exception as error:
+        name = Path(module.__file__ or "").name
+        raise Refused(
+            f"with this cell in it, rnnlib/{name} could not be imported any more: {type(error).__name__}: {error}"
+        ) from None
+
+
+def _text_of(module: ModuleType) -> str:
+    return Path(module.__file__ or "").read_bytes().decode("utf-8")
 
 
 def _block_marks(exercise: Exercise) -> tuple[str, str]:
@@ -308,19 +459,19 @@ def _block_marks(exercise: Exercise) -> tuple[str, str]:
 def _with_function(exercise: Exercise, cell: _Cell, text: str) -> str:
     """The module's text with the answer in it: over the earlier one, or at the end if there is none."""
     parts = [cell.lines(node) for node in cell.library]
-    if len(parts) > 1:
+    new = parts[0]
+    if len(parts) > 1 or new[0].startswith("#"):  # more than the function alone: marked, so that it is found again
         begin, end = _block_marks(exercise)
-        joined = [begin]
+        new = [begin]
         for node, part in zip(cell.library, parts, strict=True):
-            joined += [*(["", ""] if isinstance(node, ast.FunctionDef) else []), *part]
-        new = [*joined, "", "", end]
-    else:
-        new = parts[0]
+            new += [*(["", ""] if isinstance(node, ast.FunctionDef) else []), *part]
+        new += ["", "", end]
     span = _block(exercise, text)
     if span is None:
         function = functions(text).get(exercise.name)
         if function is None:
-            return text.rstrip("\r\n") + "\n\n\n" + "\n".join(new) + "\n"
+            missing = "" if text.endswith("\n") else "\n"
+            return text + "\n".join([missing, "", *new, ""]).replace("\n", line_end(text))
         span = function.first, function.last
     result = replace_lines(text, *span, new)
     ast.parse(result)
@@ -328,43 +479,43 @@ def _with_function(exercise: Exercise, cell: _Cell, text: str) -> str:
 
 
 def _block(exercise: Exercise, text: str) -> tuple[int, int] | None:
-    """The lines of an earlier answer that came with helpers: between its two marks."""
+    """The lines of an earlier answer that came with more than the function: from one mark to the other."""
     begin, end = _block_marks(exercise)
-    lines = text.splitlines()
-    return (lines.index(begin) + 1, lines.index(end) + 1) if begin in lines and end in lines else None
+    lines = split_lines(text)
+    if begin not in lines or end not in lines[lines.index(begin) :]:
+        return None
+    first = lines.index(begin)
+    return first + 1, lines.index(end, first) + 1
 
 
-def _previous_helpers(module: ModuleType, exercise: Exercise) -> set[str]:
-    """Names that an earlier answer of this exercise brought along; its next version may define them again."""
-    remembered = vars(module).get(_HELPERS, {}).get(exercise.id, set())
-    with contextlib.suppress(OSError, SyntaxError, UnicodeDecodeError):
-        text = Path(module.__file__ or "").read_text(encoding="utf-8")
+def _brought(exercise: Exercise, module: ModuleType) -> set[str]:
+    """Names that only an earlier answer of this exercise defines: the next one may define them anew, or not at all."""
+    found = set(vars(module).get(_HELPERS, {}).get(exercise.id, ()))
+    with contextlib.suppress(OSError, SyntaxError, ValueError):
+        text = _text_of(module)
         span = _block(exercise, text)
         if span:
-            block = "\n".join(text.splitlines()[span[0] - 1 : span[1]])
-            return set(functions(block)) | remembered
-    return remembered
-
-
-def _function_in_file(module: ModuleType, name: str) -> Function | None:
-    try:
-        return functions(Path(module.__file__ or "").read_text(encoding="utf-8")).get(name)
-    except (OSError, SyntaxError, UnicodeDecodeError):
-        return None
+            lines = split_lines(text, keepends=True)
+            inside, outside = lines[span[0] - 1 : span[1]], lines[: span[0] - 1] + lines[span[1] :]
+            found |= set(_defined(ast.parse("".join(inside)).body))
+            found -= set(_defined(ast.parse("".join(outside)).body))
+    return found - {exercise.name}
 
 
 def keep_history(root: Path, exercise: Exercise, text: str) -> None:
-    """An answer that is written over is kept in `.history`, so that no version is ever lost."""
+    """An answer that is written over is kept in `.history`, helpers and all, so that no version is ever lost."""
     old = functions(text).get(exercise.name)
     if old is None or is_stub(old.node):
         return
     folder = root / ".history"
     folder.mkdir(exist_ok=True)
-    version = len(list(folder.glob(f"{exercise.token}-*.py"))) + 1
-    source = "\n".join(old.lines) + "\n"
-    last = folder / f"{exercise.token}-{version - 1:03d}.py"
-    if not last.exists() or last.read_text(encoding="utf-8") != source:
-        (folder / f"{exercise.token}-{version:03d}.py").write_text(source, encoding="utf-8")
+    span = _block(exercise, text)
+    lines = split_lines(text)[span[0] : span[1] - 1] if span else old.lines
+    source = "\n".join(lines).strip("\n") + "\n"
+    kept = sorted(folder.glob(f"{exercise.token}-[0-9][0-9][0-9].py"))
+    if not kept or kept[-1].read_text(encoding="utf-8") != source:
+        number = int(kept[-1].stem[-3:]) + 1 if kept else 1
+        (folder / f"{exercise.token}-{number:03d}.py").write_text(source, encoding="utf-8")
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -5,6 +5,7 @@ It is what a learner starts from, what catching up fills, and what a submission 
 """
 
 import ast
+import io
 import re
 import shutil
 from collections.abc import Iterable, Iterator
@@ -13,7 +14,18 @@ from pathlib import Path
 
 from course.exercises import Exercise, chapter_number
 
-__all__ = ["Function", "functions", "is_stub", "public_names", "reference", "replace_lines", "stage", "stage_source"]
+__all__ = [
+    "Function",
+    "functions",
+    "is_stub",
+    "line_end",
+    "public_names",
+    "reference",
+    "replace_lines",
+    "split_lines",
+    "stage",
+    "stage_source",
+]
 
 _CHAPTER = re.compile(r"Chapter: (\d\d-[a-z0-9-]+)")
 
@@ -38,16 +50,16 @@ class Function:
 
     @property
     def lines(self) -> list[str]:
-        return self.source.splitlines()[self.first - 1 : self.last]
+        return split_lines(self.source)[self.first - 1 : self.last]
 
     @property
     def header(self) -> list[str]:
         """Signature and docstring."""
-        return self.source.splitlines()[self.first - 1 : self.body_first - 1]
+        return split_lines(self.source)[self.first - 1 : self.body_first - 1]
 
     @property
     def body(self) -> list[str]:
-        return self.source.splitlines()[self.body_first - 1 : self.last]
+        return split_lines(self.source)[self.body_first - 1 : self.last]
 
     @property
     def signature(self) -> list[str]:
@@ -130,10 +142,20 @@ def _all_of(tree: ast.Module) -> list[str]:
     return []
 
 
+def split_lines(source: str, keepends: bool = False) -> list[str]:
+    """The lines as Python counts them: `str.splitlines` also breaks at form feeds and the like."""
+    lines = list(io.StringIO(source, newline=""))
+    return lines if keepends else [line.rstrip("\r\n") for line in lines]
+
+
+def line_end(source: str) -> str:
+    """What the lines of a text end with."""
+    return "\r\n" if next(io.StringIO(source, newline=""), "").endswith("\r\n") else "\n"
+
+
 def replace_lines(source: str, first: int, last: int, new: Iterable[str]) -> str:
     """The text with lines `first` to `last` (from 1, included) replaced; all else stays to the letter."""
-    lines = source.splitlines(keepends=True)
-    end = "\r\n" if lines and lines[0].endswith("\r\n") else "\n"
+    lines, end = split_lines(source, keepends=True), line_end(source)
     return "".join([*lines[: first - 1], *(line + end for line in new), *lines[last:]])
 
 
