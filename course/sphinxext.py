@@ -41,7 +41,7 @@ __all__ = ["copy_exercises", "execution_digest", "released_exercises", "setup"]
 
 LOGGER = logging.getLogger(__name__)
 CHAPTER = re.compile(r"(?:exercises/)?(\d\d)-[\w-]+")
-RUNS_IN_CELLS = ("numpy", "matplotlib", "torch")
+RUNS_IN_CELLS = ("numpy", "matplotlib", "torch", "keras")
 
 
 class study_node(nodes.General, nodes.Element):
