@@ -1,11 +1,14 @@
 """Hold a result against the expected one, and say in words where and by how much they differ."""
 
 import copy
+from types import FunctionType
 from typing import Any
 
 import numpy as np
 
 RTOL, ATOL = 1e-6, 1e-9  # float64 throughout; a wrong formula is off by far more, rounding by far less
+# Types are compared exactly: a subclass of array or number can answer every comparison as it likes.
+_NUMBERS = {int, float, *(t for t in np.sctypeDict.values() if issubclass(t, np.integer | np.floating))}
 
 __all__ = ["differences", "map_arrays", "same"]
 
@@ -21,7 +24,8 @@ def differences(got: Any, want: Any, names: Any = "result") -> list[str]:
     `names` says what the parts are called: a string, or a tuple of names shaped like `want`.
     """
     try:
-        return _walk(got, want, names)
+        with np.errstate(all="ignore"):
+            return _walk(got, want, names)
     except Exception as error:  # an object that raises while it is looked at is a wrong answer, not a crash
         return [f"{names if isinstance(names, str) else 'the result'} cannot be read: {type(error).__name__}"]
 
@@ -34,6 +38,12 @@ def _walk(got: Any, want: Any, name: Any) -> list[str]:
         return _mapping(got, want, label)
     if isinstance(want, np.ndarray):
         return _array(got, want, label)
+    if callable(want):  # a cell's step among the arguments
+        return [] if got is want else [f"{label} is another function"]
+    if isinstance(want, FunctionType):
+        return [] if got is want else [f"{label} is {_short(got)}, expected the function {want.__name__}"]
+    if isinstance(want, bool) and type(got) is np.bool_:
+        got = bool(got)
     if isinstance(want, bool | str) or want is None:
         return [] if type(got) is type(want) and got == want else [f"{label} is {_short(got)}, expected {want!r}"]
     return _number(got, want, label)
@@ -59,30 +69,35 @@ def _mapping(got: Any, want: dict[str, Any], label: str) -> list[str]:
 
 
 def _array(got: Any, want: np.ndarray, label: str) -> list[str]:
-    if not isinstance(got, np.ndarray):
+    if type(got) is not np.ndarray:
         return [f"{label} is {_short(got)}, expected an array of shape {want.shape}"]
     if got.shape != want.shape:
         return [f"{label} has shape {got.shape}, expected {want.shape}"]
     if got.dtype.kind not in "biuf":
-        return [f"{label} has dtype {got.dtype}, expected numbers"]
+        return [f"{label} has dtype {got.dtype}, expected real numbers"]
     if np.isnan(got).any() and not np.isnan(want).any():
         return [f"{label} has {int(np.isnan(got).sum())} nan among its {got.size} entries, expected numbers"]
     wrong = ~np.isclose(got, want, rtol=RTOL, atol=ATOL, equal_nan=True)
     if not wrong.any():
         return []
-    gap = np.where(wrong, np.abs(got.astype(float) - want), 0)
-    at = tuple(int(i) for i in np.unravel_index(np.nanargmax(gap), gap.shape))
+    gap = np.abs(got.astype(float) - want)
+    gap = np.where(wrong, np.where(np.isnan(gap), np.inf, gap), -1)
+    at = tuple(int(i) for i in np.unravel_index(np.argmax(gap), gap.shape))
     where = f" at {list(at)}" if at else ""
     return [
         f"{label} is wrong in {int(wrong.sum())} of {want.size} entries; most{where}: "
-        f"got {got[at]:.6g}, expected {want[at]:.6g}"
+        f"got {_figure(got[at])}, expected {_figure(want[at])}"
     ]
 
 
+def _figure(value: Any) -> str:
+    return str(value) if isinstance(value, np.bool_) else f"{value:.6g}"
+
+
 def _number(got: Any, want: float, label: str) -> list[str]:
-    if isinstance(got, np.ndarray) and got.ndim == 0 and got.dtype.kind in "biuf":
+    if type(got) is np.ndarray and got.ndim == 0 and got.dtype.kind in "iuf":
         got = got.item()
-    if isinstance(got, bool) or not isinstance(got, int | float | np.integer | np.floating):
+    if type(got) not in _NUMBERS:
         return [f"{label} is {_short(got)}, expected a number"]
     if np.isclose(got, want, rtol=RTOL, atol=ATOL, equal_nan=True):
         return []
@@ -96,7 +111,7 @@ def _flat(part: Any) -> str:
 def _short(value: Any) -> str:
     if value is None:
         return "None (is a `return` missing?)"
-    if isinstance(value, np.ndarray):
+    if type(value) is np.ndarray:
         return f"an array of shape {value.shape}"
     if isinstance(value, tuple | list):
         return f"a {type(value).__name__} of {len(value)}"

@@ -162,7 +162,7 @@ def _answers(function: Callable[..., Any], data: CheckData) -> None:
 
 def _matches(got: Any, fingerprint: Any) -> bool:
     if isinstance(got, Exception):
-        return fingerprint == {"raises": type(got).__name__}
+        return isinstance(fingerprint, dict) and fingerprint == {"raises": type(got).__name__}
     return same(got, fingerprint)
 
 
