@@ -8,13 +8,14 @@ floats are numbered, and the list of arrays that they number: the skeleton is th
 
 import importlib
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 import numpy as np
 
 __all__ = ["PlainError", "flatten", "restore"]
 
-_FUNCTION_HOMES = ("rnnlib.", "course.checks.toys")
+_FUNCTION_HOMES = ("rnnlib.", "course.checks.toys.")
 _ARRAY_KINDS = "biuf"
 
 
@@ -23,29 +24,35 @@ class PlainError(TypeError):
 
 
 def flatten(value: Any) -> tuple[Any, list[np.ndarray]]:
-    """Take a value apart into its skeleton and the arrays that it numbers."""
+    """Take a value apart into its skeleton and the arrays that it numbers.
+
+    Types are compared exactly: a subclass would come back as something else than it was.
+    """
     arrays: list[np.ndarray] = []
 
     def walk(v: Any) -> Any:
-        if v is None or isinstance(v, bool | str):
-            return v
-        if isinstance(v, int | np.integer):
+        if v is None or type(v) in (bool, str, np.str_):
+            return str(v) if isinstance(v, np.str_) else v
+        if type(v) is int or isinstance(v, np.integer):
             return int(v)
-        if isinstance(v, float | np.floating):
+        if type(v) is float or isinstance(v, np.floating):
             arrays.append(np.array(float(v)))
             return {"float": len(arrays) - 1}
-        if isinstance(v, np.ndarray) and v.dtype.kind in _ARRAY_KINDS:
+        if type(v) is np.ndarray and v.dtype.kind in _ARRAY_KINDS:
             arrays.append(np.ascontiguousarray(v).reshape(v.shape))
             return {"array": len(arrays) - 1}
-        if isinstance(v, tuple | list):
+        if type(v) in (tuple, list):
             return {type(v).__name__: [walk(item) for item in v]}
-        if isinstance(v, dict) and all(isinstance(key, str) for key in v):
+        if type(v) is dict and all(type(key) is str for key in v):
             return {"dict": {key: walk(item) for key, item in v.items()}}
-        if callable(v) and _home_allowed(getattr(v, "__module__", "") or ""):
+        if isinstance(v, FunctionType) and v.__qualname__.isidentifier() and _home_allowed(v.__module__ or ""):
             return {"function": f"{v.__module__}:{v.__qualname__}"}
         raise PlainError(f"a value of type {type(v).__name__} is not plain data")
 
-    return walk(value), arrays
+    try:
+        return walk(value), arrays
+    except RecursionError:
+        raise PlainError("a value that holds itself, or is nested too deep, is not plain data") from None
 
 
 def restore(skeleton: Any, arrays: list[np.ndarray]) -> Any:
@@ -54,23 +61,25 @@ def restore(skeleton: Any, arrays: list[np.ndarray]) -> Any:
     def build(v: Any) -> Any:
         if v is None or isinstance(v, bool | str | int):
             return v
-        if not isinstance(v, dict) or len(v) != 1:
-            raise PlainError(f"not written by flatten: {str(v)[:60]}")
-        [(kind, content)] = v.items()
-        match kind:
-            case "float":
-                return float(arrays[content])
-            case "array":
-                return arrays[content].copy()
-            case "tuple":
-                return tuple(build(item) for item in content)
-            case "list":
-                return [build(item) for item in content]
-            case "dict":
-                return {key: build(item) for key, item in content.items()}
-            case "function":
-                return _function(content)
-        raise PlainError(f"unknown kind {kind!r}")
+        match v:
+            case {"float": int(i)} if len(v) == 1 and numbered(i).ndim == 0:
+                return float(arrays[i])
+            case {"array": int(i)} if len(v) == 1:
+                return numbered(i).copy()
+            case {"tuple": list(items)} if len(v) == 1:
+                return tuple(build(item) for item in items)
+            case {"list": list(items)} if len(v) == 1:
+                return [build(item) for item in items]
+            case {"dict": dict(items)} if len(v) == 1:
+                return {key: build(item) for key, item in items.items()}
+            case {"function": str(name)} if len(v) == 1:
+                return _function(name)
+        raise PlainError(f"not written by flatten: {str(v)[:60]}")
+
+    def numbered(i: int) -> np.ndarray:
+        if isinstance(i, bool) or i not in range(len(arrays)):
+            raise PlainError(f"there is no array {i}; there are {len(arrays)}")
+        return arrays[i]
 
     return build(skeleton)
 
@@ -83,4 +92,10 @@ def _function(name: str) -> Callable[..., Any]:
     module, _, attribute = name.partition(":")
     if not _home_allowed(module) or not attribute.isidentifier():
         raise PlainError(f"{name!r} is not a function of rnnlib or of the toy cells")
-    return getattr(importlib.import_module(module), attribute)
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError):
+        raise PlainError(f"there is no function {name!r}") from None
+    if not isinstance(found, FunctionType):
+        raise PlainError(f"{name!r} is a {type(found).__name__}, not a function")
+    return found

@@ -15,7 +15,7 @@ import numpy as np
 from course.exercises import DATA, Exercise, read_record
 from course.plain import flatten, restore
 
-__all__ = ["CheckData", "Misconception", "load", "write"]
+__all__ = ["CheckData", "Misconception", "answers_of", "load", "load_one", "write"]
 
 
 @dataclass
@@ -44,11 +44,26 @@ def _arrays(slug: str) -> list[np.ndarray]:
 
 def load(slug: str) -> dict[str, CheckData]:
     """Check data of a chapter, by exercise id; made anew each time, so that functions named in it are today's."""
-    found = {}
-    for exercise_id, value in restore(read_record(slug)["checks"], _arrays(slug)).items():
-        value["misconceptions"] = [Misconception(**m) for m in value["misconceptions"]]
-        found[exercise_id] = CheckData(**value)
-    return found
+    return {exercise_id: _check_data(slug, skeleton) for exercise_id, skeleton in _skeletons(slug).items()}
+
+
+def load_one(exercise: Exercise) -> CheckData:
+    """Check data of one exercise: a module of `rnnlib` that only others' examples need may be broken."""
+    return _check_data(exercise.slug, _skeletons(exercise.slug)[exercise.id])
+
+
+def answers_of(exercise: Exercise) -> list[Any]:
+    """The right answers to the worked examples; the examples may name functions of `rnnlib`, answers do not."""
+    return restore(_skeletons(exercise.slug)[exercise.id]["dict"]["answers"], _arrays(exercise.slug))
+
+
+def _skeletons(slug: str) -> dict[str, Any]:
+    return read_record(slug)["checks"]["dict"]
+
+
+def _check_data(slug: str, skeleton: Any) -> CheckData:
+    value = restore(skeleton, _arrays(slug))
+    return CheckData(**value | {"misconceptions": [Misconception(**m) for m in value["misconceptions"]]})
 
 
 def write(slug: str, exercises: list[Exercise], checks: dict[str, CheckData]) -> dict[str, bytes]:

@@ -15,6 +15,7 @@ from traitlets.config import Config
 
 import course.checks.data_file
 import course.exercises
+import course.implement
 import course.library
 import course.workspace
 from course.checks import run
@@ -42,7 +43,7 @@ def toy(toy_repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     data = toy_repository / "course" / "checks" / "data"
     monkeypatch.setattr(course.exercises, "DATA", data)
     monkeypatch.setattr(course.checks.data_file, "DATA", data)
-    for module in (course.library, course.workspace):
+    for module in (course.library, course.implement, course.workspace):
         monkeypatch.setattr(module, "reference", lambda: toy_repository / "rnnlib")
     run._load_properties()
     monkeypatch.setattr(run, "_PROPERTIES", {})
