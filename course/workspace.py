@@ -154,7 +154,7 @@ def progress(root: Path, ids: list[str] | None = None, seconds: float = CHECK_SE
     """Run the checks of each exercise on the learner's code, in a process that can be stopped."""
     todo = list(ids or catalogue())
     while todo:
-        for record in _worker(root, todo, seconds):
+        for record in _worker(root, list(todo), seconds):  # a copy: the loop takes out what is done
             todo.remove(record.exercise.id)
             yield record
 
