@@ -75,7 +75,7 @@ def test_a_shape_that_does_not_fit_is_named_with_the_reason(
 def test_the_first_array_that_does_not_fit_is_the_one_named() -> None:
     """Of two wrong arrays the message blames the one that comes first in the spec."""
     with pytest.raises(ValueError, match="W has shape"):
-        match_shapes("here", "x: B D, W: D H, b: H", zeros(2, 3), zeros(9, 4), zeros(9))
+        match_shapes("here", "x: B D, W: D H, b: H", zeros(2, 3), zeros(3), zeros(4, 4))
 
 
 @pytest.mark.parametrize(

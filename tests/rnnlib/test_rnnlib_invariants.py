@@ -24,10 +24,15 @@ long_sizes = st.builds(Sizes, st.integers(2, 8), *(st.integers(1, 5) for _ in ra
 cases = st.builds(make_case, sizes, st.integers(0, 2**32 - 1))
 long_cases = st.builds(make_case, long_sizes, st.integers(0, 2**32 - 1))
 phis = st.sampled_from(PHIS)
-scores = hnp.arrays(
-    np.float64,
-    hnp.array_shapes(min_dims=1, max_dims=3, max_side=5),
-    elements=st.floats(-1e4, 1e4, allow_nan=False, allow_subnormal=False),
+# Up to 1e4 either way, and also scaled down: at 1e4 nearly every row is one 1 among zeros, which hides errors.
+scores = st.builds(
+    np.multiply,
+    hnp.arrays(
+        np.float64,
+        hnp.array_shapes(min_dims=1, max_dims=3, max_side=5),
+        elements=st.floats(-1e4, 1e4, allow_nan=False, allow_subnormal=False),
+    ),
+    st.sampled_from([1.0, 1e-2, 1e-4]),
 )
 
 
@@ -108,7 +113,7 @@ def test_softmax_follows_the_order_of_the_classes(z: Array, random: object) -> N
 @given(scores, st.integers(0, 2**32 - 1))
 def test_cross_entropy_is_minus_the_mean_log_probability(z: Array, seed: int) -> None:
     """Where softmax does not underflow, the loss is -mean log softmax(z)[target], and never negative."""
-    z = z / 50.0
+    z = np.clip(z, -200, 200)
     targets = np.random.default_rng(seed).integers(z.shape[-1], size=z.shape[:-1])
     p = np.take_along_axis(softmax(z), targets[..., None], axis=-1)
     loss, _ = cross_entropy(z, targets)
