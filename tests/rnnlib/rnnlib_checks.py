@@ -68,8 +68,8 @@ def difference(name: str, got: Any, expected: Any, tol: float) -> str | None:
     where = tuple(int(i) for i in np.unravel_index(error.argmax(), error.shape))
     wrong = int((error > tol).sum())
     return (
-        f"{name}{list(where)} is {got[where]:.12g}, expected {expected[where]:.12g}; error {error[where]:.1e} > {tol:.0e}, "
-        f"{wrong} of {error.size} entries differ"
+        f"{name}{list(where)} is {got[where]:.12g}, expected {expected[where]:.12g}; "
+        f"error {error[where]:.1e} > {tol:.0e}, {wrong} of {error.size} entries differ"
     )
 
 
