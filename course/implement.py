@@ -25,7 +25,7 @@ from types import CodeType, ModuleType
 from typing import Any
 
 from course.exercises import Exercise, catalogue, chapter_number, implementing
-from course.library import functions, is_stub, line_end, reference, replace_lines, signature_of, split_lines, stage
+from course.library import append_lines, functions, is_stub, reference, replace_lines, signature_of, split_lines, stage
 
 MARKER = "course.json"  # the file that makes a folder a learner's workspace
 _HELPERS = "__implemented__"  # in a module: the names that each exercise's cell brought along in this session
@@ -470,8 +470,7 @@ def _with_function(exercise: Exercise, cell: _Cell, text: str) -> str:
     if span is None:
         function = functions(text).get(exercise.name)
         if function is None:
-            missing = "" if text.endswith("\n") else "\n"
-            return text + "\n".join([missing, "", *new, ""]).replace("\n", line_end(text))
+            return append_lines(text, new)
         span = function.first, function.last
     result = replace_lines(text, *span, new)
     ast.parse(result)

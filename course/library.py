@@ -16,6 +16,7 @@ from course.exercises import Exercise, chapter_number
 
 __all__ = [
     "Function",
+    "append_lines",
     "functions",
     "is_stub",
     "line_end",
@@ -157,6 +158,12 @@ def replace_lines(source: str, first: int, last: int, new: Iterable[str]) -> str
     """The text with lines `first` to `last` (from 1, included) replaced; all else stays to the letter."""
     lines, end = split_lines(source, keepends=True), line_end(source)
     return "".join([*lines[: first - 1], *(line + end for line in new), *lines[last:]])
+
+
+def append_lines(source: str, new: Iterable[str]) -> str:
+    """The text with lines added below two empty ones, in its own line ends."""
+    missing = "" if source.endswith("\n") else "\n"
+    return source + "\n".join([missing, "", *new, ""]).replace("\n", line_end(source))
 
 
 def stage_source(source: str, stubs: dict[str, Exercise]) -> str:

@@ -9,6 +9,8 @@
 Nothing here ever writes over a file that holds a learner's work.
 """
 
+import ast
+import contextlib
 import importlib
 import json
 import queue
@@ -20,6 +22,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 import numpy as np
@@ -27,7 +30,7 @@ import numpy as np
 from course.checks import UNWRITTEN
 from course.exercises import Exercise, catalogue, chapter_number
 from course.implement import MARKER, keep_history, write_atomically
-from course.library import functions, is_stub, reference, replace_lines, staged_files
+from course.library import append_lines, functions, is_stub, reference, replace_lines, staged_files
 
 KIT = Path(__file__).parent / "kit"
 CHECK_SECONDS = 60.0
@@ -62,12 +65,14 @@ def start(folder: Path) -> tuple[list[Path], list[Path]]:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
             written.append(relative)
-        elif path.read_bytes() != content:
+        elif path.read_bytes() != content and relative != Path(MARKER):
             kept.append(relative)
     return written, kept
 
 
 def _kit_files() -> Iterator[tuple[Path, bytes]]:
+    # The mark comes first: a start that is interrupted can then be finished by another.
+    yield Path(MARKER), (json.dumps({"course": version("rnn-course")}) + "\n").encode()
     for path in sorted(KIT.rglob("*")):
         if path.is_file() and "__pycache__" not in path.parts:
             yield path.relative_to(KIT), path.read_bytes()
@@ -76,7 +81,6 @@ def _kit_files() -> Iterator[tuple[Path, bytes]]:
         yield Path(path.name), path.read_bytes()
     for relative, text in staged_files(1, catalogue().values()):
         yield Path("rnnlib") / relative, text.encode()
-    yield Path(MARKER), (json.dumps({"course": version("rnn-course")}) + "\n").encode()
 
 
 # --- catch up
@@ -92,9 +96,11 @@ def catchup(root: Path, chapter: int, replace_failing: bool = False) -> tuple[li
     if replace_failing:
         failing = {p.exercise.id for p in progress(root, [e.id for e in wanted]) if not p.done}
     filled, left = [], []
+    texts: dict[Path, str] = {}
+    replaced: list[tuple[Exercise, str]] = []
     for exercise in wanted:
         path = root.joinpath(*(exercise.module or "").split(".")).with_suffix(".py")
-        text = path.read_text(encoding="utf-8")
+        text = texts.setdefault(path, _module_text(path))
         mine = functions(text).get(exercise.name)
         if mine is not None and not is_stub(mine.node) and exercise.id not in failing:
             left.append(exercise.id)
@@ -102,13 +108,30 @@ def catchup(root: Path, chapter: int, replace_failing: bool = False) -> tuple[li
         source = reference().joinpath(*(exercise.module or "").split(".")[1:]).with_suffix(".py")
         lines = functions(source.read_text(encoding="utf-8"))[exercise.name].lines
         if mine is None:
-            new = text.rstrip() + "\n\n\n" + "\n".join(lines) + "\n"
+            texts[path] = append_lines(text, lines)
         else:
-            keep_history(root, exercise, text)
-            new = replace_lines(text, mine.first, mine.last, lines)
-        write_atomically(path, new)
+            replaced.append((exercise, text))
+            texts[path] = replace_lines(text, mine.first, mine.last, lines)
         filled.append(exercise.id)
+    for exercise, text in replaced:
+        keep_history(root, exercise, text)
+    for path, text in texts.items():
+        if text != _module_text(path):
+            write_atomically(path, text)
     return filled, left
+
+
+def _module_text(path: Path) -> str:
+    """A module of the learner's library, to the byte; or which one is in the way."""
+    try:
+        text = path.read_bytes().decode("utf-8")
+        ast.parse(text)
+    except FileNotFoundError:
+        raise WorkspaceError(f"rnnlib/{path.name} is missing. `course start` on this folder writes it anew.") from None
+    except (SyntaxError, ValueError) as error:
+        where = f", line {error.lineno}: {error.msg}" if isinstance(error, SyntaxError) else f": {error}"
+        raise WorkspaceError(f"rnnlib/{path.name} cannot be read{where}. Mend that first.") from None
+    return text
 
 
 # --- progress
@@ -141,18 +164,44 @@ def answer(exercise: Exercise, root: Path) -> Callable[..., Any]:
     if exercise.implements:
         return getattr(importlib.import_module(exercise.module or ""), exercise.name)
     path = root / f"{exercise.slug}.ipynb"
-    # Read as JSON: importing nbformat takes seconds (its schema checker parses a grammar first).
-    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
-        if cell["metadata"].get("nbgrader", {}).get("grade_id") == exercise.token:
-            namespace: dict[str, Any] = {"np": np}
-            exec(compile("".join(cell["source"]), f"<{path.name}>", "exec"), namespace)
+    namespace: dict[str, Any] = {"np": np}
+    for source, meta in _code_cells(path):
+        if meta.get("grade_id") == exercise.token:
+            exec(compile(source, f"<{path.name}>", "exec"), namespace)
+            if exercise.name not in namespace:
+                raise WorkspaceError(f"{path.name}: the cell {exercise.token} does not define {exercise.name}.")
             return namespace[exercise.name]
+        if meta.get("locked") and not meta.get("grade"):
+            exec(_imports(source, f"<{path.name}>"), namespace)
     raise WorkspaceError(f"{path.name} has no cell {exercise.token}; was it deleted?")
+
+
+def _code_cells(path: Path) -> list[tuple[str, dict[str, Any]]]:
+    """Source and nbgrader's metadata of each code cell.
+
+    Read as JSON: importing nbformat takes seconds (its schema checker parses a grammar first).
+    """
+    try:
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        code = [cell for cell in cells if cell["cell_type"] == "code"]
+        return [("".join(cell["source"]), cell["metadata"].get("nbgrader", {})) for cell in code]
+    except FileNotFoundError:
+        raise WorkspaceError(f"{path.name} is missing. `course start` on this folder writes it anew.") from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise WorkspaceError(f"{path.name} cannot be read as a notebook. Rename it, and `course start` anew.") from None
+
+
+def _imports(source: str, filename: str) -> CodeType:
+    """What a given cell imports, its magics left out: an answer in the notebook may use it."""
+    lines = ["" if line.startswith(("%", "!")) else line for line in source.split("\n")]
+    tree = ast.parse("\n".join(lines), filename)
+    tree.body = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    return compile(tree, filename, "exec")
 
 
 def progress(root: Path, ids: list[str] | None = None, seconds: float = CHECK_SECONDS) -> Iterator[Progress]:
     """Run the checks of each exercise on the learner's code, in a process that can be stopped."""
-    todo = list(ids or catalogue())
+    todo = list(catalogue() if ids is None else ids)
     while todo:
         for record in _worker(root, list(todo), seconds):  # a copy: the loop takes out what is done
             todo.remove(record.exercise.id)
@@ -162,13 +211,23 @@ def progress(root: Path, ids: list[str] | None = None, seconds: float = CHECK_SE
 def _worker(root: Path, ids: list[str], seconds: float) -> Iterator[Progress]:
     """One process for all of them; where it ends or hangs, that exercise gets the blame and the caller goes on."""
     command = [sys.executable, "-m", "course.checks.worker", str(root), *ids]
-    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+    with (
+        subprocess.Popen(
+            command,
+            cwd=root,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        ) as process,
+        contextlib.ExitStack() as stack,
+    ):
+        stack.callback(process.kill)  # also when nobody asks for the rest
         lines = _lines_within(process, seconds)
         for exercise_id in ids:
             line = next(lines)
             exercise = catalogue()[exercise_id]
             if line is None:
-                process.kill()
                 yield Progress(exercise, [], f"no answer within {seconds:.0f} s: is there an endless loop?")
                 return
             if not line:
@@ -184,8 +243,9 @@ def _lines_within(process: "subprocess.Popen[str]", seconds: float) -> Iterator[
 
     def read() -> None:
         assert process.stdout is not None
-        for line in process.stdout:
-            lines.put(line)
+        with contextlib.suppress(ValueError):  # closed, because nobody waits for the rest
+            for line in process.stdout:
+                lines.put(line)
         lines.put("")
 
     threading.Thread(target=read, daemon=True).start()
