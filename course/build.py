@@ -268,7 +268,9 @@ def build(root: Path = NBGRADER) -> list[Path]:
     for path, content in _outputs(root):
         if not path.exists() or not _same_content(path, content):
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
+            fresh = path.with_name(path.name + ".new")  # whoever reads meanwhile sees the old file or the new one
+            fresh.write_bytes(content)
+            fresh.replace(path)
             changed.append(path)
     return changed
 

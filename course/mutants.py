@@ -26,6 +26,8 @@ from course.workspace import start
 
 __all__ = ["Row", "kill_matrix", "notebook_rows", "pytest_rows", "variants"]
 
+# As a learner has it: no plugins of ours (Hypothesis alone takes longer to import than the checks to run).
+PYTEST_ENVIRONMENT = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
 REFERENCE, STUB = "(reference)", "(stub)"
 
 
@@ -122,7 +124,7 @@ def pytest_rows(chapter: Chapter, wanted: Iterable[Variant]) -> Iterator[str | N
         notebook_path.write_text(nbformat.writes(source_notebook(chapter)), encoding="utf-8")
         for variant in wanted:
             path, before = _put(variant, root, notebook_path)
-            environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
+            environment = os.environ | PYTEST_ENVIRONMENT
             run = subprocess.run(
                 [
                     sys.executable,
