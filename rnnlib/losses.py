@@ -57,8 +57,9 @@ def cross_entropy(logits: Array, targets: Array, mask: Array | None = None) -> t
     Chapter: 03-definition. Equations: cross-entropy, cross-entropy-gradient.
     """
     match_shapes("cross_entropy", "logits: ... K, targets: ...", logits, targets)
+    if mask is not None:
+        match_shapes("cross_entropy", "targets: ..., mask: ...", targets, mask)
     counts = np.ones(targets.shape, dtype=bool) if mask is None else mask.astype(bool)
-    match_shapes("cross_entropy", "targets: ..., mask: ...", targets, counts)
     _check_targets(targets[counts], logits.shape[-1])
     logits = np.where(counts[..., None], logits, 0)  # padding may hold anything, NaN too: it must not matter
     shifted = logits - logits.max(axis=-1, keepdims=True)

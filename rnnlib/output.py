@@ -19,8 +19,14 @@ def output_init(rng: np.random.Generator, hidden_size: int, output_size: int, dt
     -------
     W_hy (H, K) drawn from N(0, 1/H), b_y (K,) of zeros, in `dtype`.
 
+    Raises
+    ------
+    ValueError  a size below 1.
+
     Chapter: 03-definition.
     """
+    if hidden_size < 1 or output_size < 1:
+        raise ValueError(f"output_init: sizes must be at least 1, got hidden {hidden_size} and output {output_size}")
     W_hy = rng.standard_normal((hidden_size, output_size)) / np.sqrt(hidden_size)
     return {"W_hy": W_hy.astype(dtype), "b_y": np.zeros(output_size, dtype)}
 

@@ -88,7 +88,7 @@ def reber_automaton(embedded: bool = False) -> Automaton:
 
     Chapter: 04-elman.
     """
-    return _EMBEDDED if embedded else _PLAIN
+    return tuple(dict(arcs) for arcs in (_EMBEDDED if embedded else _PLAIN))
 
 
 def reber_string(rng: np.random.Generator, embedded: bool = False, length: int | None = None) -> str:

@@ -12,7 +12,7 @@ from rnnlib.bptt import backward_through_time
 from rnnlib.elman import elman_init, elman_step, elman_step_backward
 from rnnlib.gradcheck import gradient_check, numerical_gradient
 from rnnlib.losses import cross_entropy
-from rnnlib.output import output_layer, output_layer_backward
+from rnnlib.output import output_init, output_layer, output_layer_backward
 from rnnlib.sequence import initial_state, initial_state_backward, rnn_forward
 
 SIZES = Sizes(4, 3, 2, 5, 6)
@@ -54,6 +54,7 @@ def bptt(dhs: Any = CASE.dhs, dh: Any = CASE.dstate[0], caches: Any = CACHES) ->
 
 ELMAN = [
     Bad("elman init with no input", lambda: elman_init(RNG, 0, 4), ValueError, ("elman_init", "0", "at least 1")),
+    Bad("output init with no score", lambda: output_init(RNG, 3, 0), ValueError, ("output_init", "0", "at least 1")),
     Bad("elman init with no unit", lambda: elman_init(RNG, 3, -1), ValueError, ("elman_init", "-1", "at least 1")),
     Bad(
         "x too wide", lambda: step(x=np.zeros((3, 9))), ValueError, ("elman_step", "W_xh", "(2, 5)", "D = 9", "from x")
@@ -137,6 +138,12 @@ LOSS = [
         lambda: cross_entropy(LOGITS, CASE.targets * 1.0),
         ValueError,
         ("targets", "float64", "integers"),
+    ),
+    Bad(
+        "mask that is a list",
+        lambda: cross_entropy(LOGITS, CASE.targets, CASE.mask.tolist()),
+        TypeError,
+        ("cross_entropy", "mask is a list", "NumPy array"),
     ),
     Bad(
         "mask of another shape",
