@@ -46,11 +46,11 @@ def start_command(
         written, kept = start(folder)
     except (WorkspaceError, OSError) as error:
         raise _stop(str(error)) from None
-    console.print(f"{len(written)} files written to {folder}.")
+    console.print(f"{len(written)} files written to {escape(str(folder))}.")
     if kept:
         console.print(f"{len(kept)} files that you have changed stay as they are: {', '.join(map(str, kept))}")
     first = next(iter(catalogue().values())).slug
-    console.print(f"Next: [bold]cd {folder}[/bold], then [bold]jupyter lab {first}.ipynb[/bold]")
+    console.print(f"Next: [bold]cd {escape(str(folder))}[/bold], then [bold]jupyter lab {first}.ipynb[/bold]")
 
 
 @app.command()
@@ -95,10 +95,11 @@ def check(
         ids = [find(name).id for name in exercises or []]
     except KeyError as error:
         raise _stop(str(error.args[0])) from None
-    failed = False
+    failed = shown = False
     for row in progress(root, ids or None):
         if not ids and not row.written:
             continue
+        shown = True
         failed |= not row.done
         console.print(f"[bold]{row.exercise.id}[/bold]")
         if row.problem:
@@ -107,6 +108,8 @@ def check(
             console.print(f"  {'[green]✓[/green]' if passed else '[red]✗[/red]'} {escape(name)}")
             for line in message.splitlines():
                 console.print(f"      {escape(line)}", soft_wrap=True)
+    if not shown:
+        console.print("Nothing is written yet. `course status` says what comes first.")
     if failed:
         raise typer.Exit(FAILED)
 
@@ -123,7 +126,7 @@ def catchup_command(
     try:
         number = int(chapter) if chapter.isdigit() else chapter_number(chapter)
         filled, left = catchup(root, number, replace_failing)
-    except (ValueError, SyntaxError, OSError) as error:
+    except (WorkspaceError, ValueError, OSError) as error:
         raise _stop(str(error)) from None
     console.print(f"Filled in: {', '.join(filled) or 'nothing, all of it was there'}.")
     if left:

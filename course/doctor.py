@@ -1,6 +1,7 @@
 """`course doctor`: is everything there that the course needs, and if not, what to do about it."""
 
 import importlib.metadata
+import json
 import os
 import subprocess
 import sys
@@ -22,6 +23,24 @@ NEEDED = {
     "rich": (13, 0),
 }
 KERNEL_SECONDS = 60
+IMPORT_SECONDS = 30
+# Import each module of a library; say which files raise, and what. What cannot be parsed is found by reading it.
+_IMPORT_ALL = """
+import importlib, json, sys, traceback
+from pathlib import Path
+found = {}
+for name in sys.argv[1:]:
+    try:
+        importlib.import_module(f"rnnlib.{name}")
+    except SyntaxError:
+        continue
+    except BaseException as error:
+        frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).parent.name == "rnnlib"]
+        file = Path(frames[-1].filename).name if frames else f"{name}.py"
+        found.setdefault(file, f"{type(error).__name__}: {error}")
+print()
+print(json.dumps(found))
+"""
 
 __all__ = ["Finding", "examine"]
 
@@ -73,10 +92,19 @@ def _packages() -> Iterator[Finding]:
 
 
 def _check_data() -> Finding:
-    missing = [path.stem for path in DATA.glob("*.json") if not path.with_suffix(".npz").exists()]
-    well = bool(catalogue()) and not missing
-    state = f"{len(catalogue())} exercises" if well else f"missing for {', '.join(missing) or 'all chapters'}"
+    found = sorted(DATA.glob("*.json"))
+    broken = [path.stem for path in found if not _is_whole(path)]
+    well = bool(found) and not broken
+    state = f"{len(catalogue())} exercises" if well else f"missing for {', '.join(broken) or 'all chapters'}"
     return Finding("checks", well, state, "the installation is not whole; get the course anew and install it again")
+
+
+def _is_whole(record: Path) -> bool:
+    try:
+        json.loads(record.read_text(encoding="utf-8"))
+    except ValueError:
+        return False
+    return record.with_suffix(".npz").exists()
 
 
 def _kernel(root: Path | None) -> Finding:
@@ -106,7 +134,7 @@ def _kernel(root: Path | None) -> Finding:
 
 
 def _write_access(root: Path) -> Finding:
-    for folder in (root, root / "rnnlib"):
+    for folder in filter(Path.is_dir, (root, root / "rnnlib")):
         try:
             with tempfile.TemporaryFile(dir=folder):
                 pass
@@ -122,6 +150,8 @@ def _write_access(root: Path) -> Finding:
 
 def _library_found(root: Path) -> Finding:
     """A notebook in the workspace must import this `rnnlib` and not another."""
+    if not (root / "rnnlib" / "__init__.py").exists():
+        return Finding("rnnlib", False, "missing", f"course start {root}: it writes what is missing and nothing else")
     run = subprocess.run(
         [sys.executable, "-c", "import rnnlib; print(rnnlib.__file__)"],
         cwd=root,
@@ -132,18 +162,42 @@ def _library_found(root: Path) -> Finding:
     found = Path(run.stdout.strip() or ".").parent
     well = run.returncode == 0 and found.resolve() == (root / "rnnlib").resolve()
     state = "your own" if well else f"another one is imported: {found}" if run.stdout else run.stderr.strip()[-100:]
-    return Finding("rnnlib", well, state, f"start notebooks in {root}, beside {MARKER}")
+    return Finding(
+        "rnnlib", well, state, f"start notebooks in {root}, beside {MARKER}, and without PYTHONSAFEPATH or python -P"
+    )
 
 
 def _library_readable(root: Path) -> Iterator[Finding]:
+    """Modules that are not Python, and modules that raise while they are imported."""
+    sound = []
     for path in sorted((root / "rnnlib").glob("*.py")):
         try:
-            functions(path.read_text(encoding="utf-8"))
-        except (SyntaxError, UnicodeDecodeError) as error:
-            line = getattr(error, "lineno", "?")
-            yield Finding(
-                f"rnnlib/{path.name}",
-                False,
-                f"line {line} is not Python: {error}",
-                "mend that line; older answers are in .history",
-            )
+            functions(path.read_bytes().decode("utf-8"))
+        except UnicodeDecodeError:
+            yield _unsound(path.name, "is not UTF-8 text")
+        except (SyntaxError, ValueError) as error:
+            line = getattr(error, "lineno", None)
+            yield _unsound(path.name, f"{f'line {line} ' if line else ''}is not Python: {getattr(error, 'msg', error)}")
+        else:
+            sound.append(path.stem)
+    command = [sys.executable, "-c", _IMPORT_ALL, *sound]
+    try:
+        run = subprocess.run(
+            command,
+            cwd=root,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=IMPORT_SECONDS,
+            check=True,
+        )
+    except subprocess.TimeoutExpired:
+        state = f"importing its modules does not end within {IMPORT_SECONDS} s: is there an endless loop?"
+        yield Finding("rnnlib", False, state, "look at what stands outside of functions in the modules of rnnlib")
+        return
+    for name, error in json.loads(run.stdout.splitlines()[-1]).items():
+        yield _unsound(name, f"cannot be imported: {error}")
+
+
+def _unsound(name: str, state: str) -> Finding:
+    return Finding(f"rnnlib/{name}", False, state, "mend that line; older answers are in .history")

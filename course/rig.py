@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TextIO
 
 import nbformat
 from IPython.core.interactiveshell import InteractiveShell
@@ -51,10 +52,14 @@ def run_jobs(jobs: Iterable[Job], folder: Path) -> Iterator[dict[str, str | None
         assert process.stdin is not None
         assert process.stdout is not None
         for job in jobs:
-            process.stdin.write(json.dumps(job) + "\n")
-            process.stdin.flush()
-            line = process.stdout.readline()
+            line = ""
+            with contextlib.suppress(BrokenPipeError):
+                process.stdin.write(json.dumps(job) + "\n")
+                process.stdin.flush()
+                line = process.stdout.readline()
             if not line:
+                with contextlib.suppress(BrokenPipeError):
+                    process.stdin.close()
                 raise RuntimeError(f"the shell process ended while running {[name for name, _ in job]}")
             yield json.loads(line)
         process.stdin.close()
@@ -62,6 +67,8 @@ def run_jobs(jobs: Iterable[Job], folder: Path) -> Iterator[dict[str, str | None
 
 def _run(shell: InteractiveShell, job: Job) -> dict[str, str | None]:
     shell.reset(new_session=False)
+    for module in [name for name in sys.modules if name.partition(".")[0] == "rnnlib"]:
+        del sys.modules[module]
     outcome: dict[str, str | None] = {}
     for name, source in job:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
@@ -73,10 +80,22 @@ def _run(shell: InteractiveShell, job: Job) -> dict[str, str | None]:
 
 def main() -> None:
     shell = InteractiveShell.instance()
-    answers = sys.stdout
-    for line in sys.stdin:
+    jobs, answers = _private_streams()
+    folder, path = os.getcwd(), list(sys.path)
+    for line in jobs:
+        os.chdir(folder)
+        sys.path[:] = path
         answers.write(json.dumps(_run(shell, json.loads(line))) + "\n")
         answers.flush()
+
+
+def _private_streams() -> tuple[TextIO, TextIO]:
+    """Where jobs come from and answers go to, out of the reach of what jobs read and print."""
+    jobs, answers = os.fdopen(os.dup(0), encoding="utf-8"), os.fdopen(os.dup(1), "w", encoding="utf-8")
+    nothing = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nothing, 0)
+    os.dup2(nothing, 1)
+    return jobs, answers
 
 
 if __name__ == "__main__":

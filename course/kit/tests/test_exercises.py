@@ -23,7 +23,11 @@ CASES = [
 
 @pytest.mark.parametrize(("exercise", "name"), CASES)
 def test_exercise(exercise, name):
-    results = run_checks(exercise, answer(exercise, ROOT), only=name)
+    try:
+        function = answer(exercise, ROOT)
+    except Exception as error:
+        pytest.fail(f"{type(error).__name__}: {error}", pytrace=False)
+    results = run_checks(exercise, function, only=name)
     assert results, f"{exercise.id} has no check called {name!r}"
     for result in results:
         if not result.passed:
