@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from rnnlib.contracts import match_shapes
-from rnnlib.types import Array
+from rnnlib.output import output_layer
+from rnnlib.sequence import rnn_forward
+from rnnlib.types import Array, Params, State, Step
 
 __all__ = [
     "REBER_SYMBOLS",
@@ -22,6 +24,7 @@ __all__ = [
     "is_reber",
     "legal_next",
     "one_hot",
+    "predict_next",
     "reber_automaton",
     "reber_batch",
     "reber_encode",
@@ -267,6 +270,28 @@ def reber_batch(strings: Sequence[str], embedded: bool = False, dtype: DTypeLike
     mask = states >= 0
     xs = one_hot(indices[:-1], len(REBER_SYMBOLS), dtype) * mask[..., None].astype(dtype)
     return ReberBatch(strings, xs, indices[1:] * mask, mask, _legal_table(embedded)[states], states)
+
+
+def predict_next(step: Step, params: Params, xs: Array, state: State) -> Array:
+    """After each symbol read, the most probable next one, by a net of any cell and an output layer.
+
+        s_t = argmax_k z_{t,k},   z_t = W_hy h_t + b_y
+
+    Parameters
+    ----------
+    step    a cell's step function, such as `elman_step`.
+    params  the cell's parameters and the output layer's, in one dict.
+    xs      inputs, (T, B, D), T at least 1.
+    state   the state before the first step, a tuple of (B, H) arrays.
+
+    Returns
+    -------
+    integers (T, B): the position of the largest score.
+
+    Chapter: 04-elman. Equation: output-layer.
+    """
+    hs, _, _ = rnn_forward(step, params, xs, state)
+    return output_layer(params, hs)[0].argmax(axis=-1)
 
 
 def _legal_table(embedded: bool) -> Array:

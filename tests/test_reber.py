@@ -5,11 +5,14 @@ from itertools import product
 import numpy as np
 import pytest
 
+from rnnlib.elman import elman_init, elman_step
+from rnnlib.output import output_init
 from rnnlib.reber import (
     REBER_SYMBOLS,
     is_reber,
     legal_next,
     one_hot,
+    predict_next,
     reber_automaton,
     reber_batch,
     reber_encode,
@@ -176,3 +179,18 @@ def test_encode_and_one_hot_say_what_does_not_fit() -> None:
         one_hot(np.array([0, 7]), 7)
     with pytest.raises(ValueError, match="expected integers"):
         one_hot(np.array([0.0]), 7)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_predictions_are_those_of_one_step_after_the_other(dtype: type) -> None:
+    """predict_next is the largest score after each step, for any cell and start."""
+    rng = np.random.default_rng(8)
+    params = elman_init(rng, 7, 5, dtype) | output_init(rng, 5, 7, dtype)
+    batch = reber_batch([reber_string(rng) for _ in range(6)], dtype=dtype)
+    state = (rng.uniform(-1, 1, (6, 5)).astype(dtype),)
+    symbols = predict_next(elman_step, params, batch.xs, state)
+    assert symbols.shape == batch.targets.shape
+    for x, row in zip(batch.xs, symbols, strict=True):
+        state, _ = elman_step(params, x, state)
+        scores = state[0] @ params["W_hy"] + params["b_y"]
+        assert [int(np.argmax(s)) for s in scores] == row.tolist()
