@@ -4,12 +4,15 @@ import ast
 import builtins
 import importlib
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from toy_course import ANSWERS, ROOT, SAYS, exercises
+from toy_course import ANSWERS, ROOT, SAYS, exercises, library_at
 
+import course.checks.data_file
+import course.exercises
 from course.checks import CheckFailed, check, check_names, compare_all, run_checks
 from course.checks.data_file import CheckData, Misconception, load, write
 from course.exercises import find
@@ -404,15 +407,21 @@ def test_writing_data_twice_gives_the_same_bytes(toy):
     assert {name: (folder / name).read_bytes() for name in first} == first
 
 
-def test_a_broken_module_spoils_only_the_checks_that_need_it(desk):
-    """Examples that hand over a function of `rnnlib` are put together when they are needed."""
+def test_a_broken_module_spoils_only_the_checks_that_need_it(desk, tmp_path, monkeypatch):
+    """Examples that hand over a function of `rnnlib` are put together when they are needed, exercise by exercise."""
+    other = replace(find("count"), id="03-three/number")
+    checks = load("03-three") | {other.id: load("01-one")["01-one/count"]}
+    for name, content in write("03-three", [find("chain"), other], checks).items():
+        (tmp_path / name).write_bytes(content)
+    for module in (course.exercises, course.checks.data_file):
+        monkeypatch.setattr(module, "DATA", tmp_path)
+    course.exercises.catalogue.cache_clear()
+    course.checks.data_file._arrays.cache_clear()
     desk.file("cells").write_text("def (\n")
-    from course.implement import use_chapter
-
-    use_chapter("01-one")
-    assert all(result.passed for result in outcome(right).values())
-    assert check_names(find("chain"))
-    failed = outcome(lambda *a: None, "chain")[GENERAL[0]]
+    with library_at(desk.root):
+        assert all(result.passed for result in outcome(lambda x: int((x > 0).sum()), "number").values())
+        assert len(check_names(find("chain"))) == 4
+        failed = outcome(lambda *a: None, "chain")[GENERAL[0]]
     assert failed.message == "SyntaxError: invalid syntax (cells.py, line 1)"
 
 
