@@ -195,8 +195,8 @@ def _library_readable(root: Path) -> Iterator[Finding]:
         state = f"importing its modules does not end within {IMPORT_SECONDS} s: is there an endless loop?"
         yield Finding("rnnlib", False, state, "look at what stands outside of functions in the modules of rnnlib")
         return
-    for name, error in json.loads(run.stdout.splitlines()[-1]).items():
-        yield _unsound(name, f"cannot be imported: {error}")
+    for name, fault in json.loads(run.stdout.splitlines()[-1]).items():
+        yield _unsound(name, f"cannot be imported: {fault}")
 
 
 def _unsound(name: str, state: str) -> Finding:

@@ -13,17 +13,19 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
-import nbformat
 from IPython.core.interactiveshell import InteractiveShell
+
+if TYPE_CHECKING:  # the shell processes need no nbformat, whose import takes longer than most jobs
+    import nbformat
 
 __all__ = ["graded_cells", "run_jobs"]
 
 Job = list[tuple[str, str]]
 
 
-def graded_cells(notebook: nbformat.NotebookNode, exercise_token: str, answer: str) -> Job:
+def graded_cells(notebook: "nbformat.NotebookNode", exercise_token: str, answer: str) -> Job:
     """What grading runs for one exercise: the given cells, the answer in place of the notebook's own, the tests."""
     job = []
     for cell in notebook.cells:
