@@ -1,0 +1,365 @@
+"""Forks a kernel for each notebook from one process that has imported what kernels need.
+
+    python -m course.grading.zygote CONTROL ISOLATE [MODULE ...]
+
+runs inside the sandbox. CONTROL is a socket that brings, for each kernel, its own connection and five listening
+sockets. For each, a *warden* is forked, which reads the order, makes namespaces, forks the kernel into
+them and stays outside: it passes the kernel's messages on, counts memory, processor time, processes and bytes,
+and kills everything when one is too much or the grader lets go of the connection. Only then does it end.
+"""
+
+import asyncio
+import base64
+import gc
+import importlib
+import json
+import os
+import random
+import signal
+import socket
+import struct
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ipykernel.ipkernel import IPythonKernel
+from ipykernel.kernelapp import IPKernelApp
+from jupyter_client.session import Session
+from traitlets.config import Config
+
+from course.grading import confine
+
+CHANNELS = ("shell", "iopub", "stdin", "control")
+SHARED = "/run/kernels"
+_TICK = 0.05  # seconds between two looks at what the kernel's processes use
+_CONNECTIONS = 32
+_READY = b"ready"
+
+__all__ = ["CHANNELS", "SHARED", "main"]
+
+
+def main() -> None:
+    control, isolate = socket.socket(fileno=int(sys.argv[1])), sys.argv[2] == "yes"
+    for module in ["matplotlib.pyplot", "matplotlib_inline.backend_inline", *sys.argv[3:]]:
+        importlib.import_module(module)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the wardens are nobody's to wait for
+    gc.freeze()
+    control.send(_READY)
+    while True:
+        message, descriptors, _, _ = socket.recv_fds(control, 16, 1 + len(CHANNELS))
+        if not message:
+            return
+        if os.fork() == 0:
+            control.close()
+            _warden(descriptors, isolate)
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
+# --- the warden
+
+
+def _warden(descriptors: list[int], isolate: bool) -> None:
+    """Run one kernel to its end; never returns."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    connection = socket.socket(fileno=descriptors[0])
+    report: dict[str, Any] = {"reason": "error", "error": ""}
+    try:
+        order = json.loads(_read_frame(connection))
+        ready, tell = os.pipe()
+        confine.own_namespaces() if isolate else confine.reap_orphans()
+        pid = os.fork()
+        if pid == 0:
+            _kernel(order, tell, isolate)
+        os.close(tell)
+        report = asyncio.run(_Watch(pid, connection, ready, order).run(descriptors[1:]))
+    except Exception:
+        report["error"] = traceback.format_exc()
+    _kill_below()
+    try:
+        connection.sendall(json.dumps(report).encode() + b"\n")
+    except OSError:
+        os._exit(1)  # nobody wants to know any more
+    os._exit(0)
+
+
+def _read_frame(connection: socket.socket) -> bytes:
+    def exactly(count: int) -> bytes:
+        data = bytearray()
+        while len(data) < count:
+            more = connection.recv(count - len(data))
+            if not more:
+                raise EOFError("the grader went away before it had said what to run")
+            data += more
+        return bytes(data)
+
+    return exactly(struct.unpack("!I", exactly(4))[0])
+
+
+def _kill_below() -> None:
+    """Kill every process below this one, and wait for them: the end of a pid namespace's first process ends all."""
+    while True:
+        for pid in _family(os.getpid()):
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        try:
+            os.wait()
+        except ChildProcessError:
+            return
+
+
+def _family(root: int) -> dict[int, list[str]]:
+    """Every process below `root`, with the fields of its /proc/PID/stat from the state on."""
+    stats: dict[int, list[str]] = {}
+    children: dict[int, list[int]] = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                fields = Path(f"/proc/{name}/stat").read_text(errors="replace").rpartition(")")[2].split()
+            except OSError:  # it ended meanwhile
+                continue
+            stats[int(name)] = fields
+            children.setdefault(int(fields[1]), []).append(int(name))
+    found, todo = {}, list(children.get(root, []))
+    while todo:
+        pid = todo.pop()
+        found[pid] = stats[pid]
+        todo += children.get(pid, [])
+    return found
+
+
+class _Watch:
+    """One kernel from start to end, in the warden's event loop."""
+
+    def __init__(self, pid: int, connection: socket.socket, ready: int, order: dict[str, Any]) -> None:
+        self.pid, self.connection, self.ready = pid, connection, ready
+        self.limits, self.address = (
+            order["limits"],
+            order["address"].replace("@", "\0"),
+        )  # as ZeroMQ and the system write it
+        self.bytes_left = order["message_bytes"]
+        self.connections = 0
+        self.base_pages = 0
+        self.tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self, listeners: list[int]) -> dict[str, Any]:
+        loop = asyncio.get_running_loop()
+        self.ended: asyncio.Future[dict[str, Any]] = loop.create_future()
+        self.started: asyncio.Future[None] = loop.create_future()
+        pidfd = os.pidfd_open(self.pid)
+        loop.add_reader(pidfd, self._kernel_ended)
+        loop.add_reader(self.connection, lambda: self.end("closed"))
+        loop.add_reader(self.ready, self._kernel_speaks)
+        for number, (channel, descriptor) in enumerate(zip(CHANNELS, listeners, strict=True), 1):
+            await asyncio.start_unix_server(
+                self._relay(f"{self.address}-{number}", channel), sock=_listening(descriptor)
+            )
+        ticking = loop.create_task(self._tick())
+        report = await self.ended
+        ticking.cancel()
+        return report
+
+    def end(self, reason: str, error: str = "") -> None:
+        if not self.ended.done():
+            self.ended.set_result({"reason": reason, "error": error})
+
+    def _kernel_speaks(self) -> None:
+        """It says `ready`, or what went wrong and ends; either way it closes its end of the pipe."""
+        with os.fdopen(self.ready, "rb") as ready:
+            asyncio.get_running_loop().remove_reader(self.ready)
+            said = ready.read()
+        if said != _READY:
+            self.end("error", said.decode(errors="replace"))
+            return
+        self.base_pages = self._pages(_family(os.getpid()))
+        self.started.set_result(None)
+        self.connection.sendall(_READY + b"\n")
+
+    def _kernel_ended(self) -> None:
+        if self.started.done():  # else it says what went wrong
+            self.end("ended")
+
+    async def _tick(self) -> None:
+        """Hold what the processes of the kernel use together against the limits."""
+        ticks, page = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
+        while True:
+            await asyncio.sleep(_TICK)
+            family = _family(os.getpid())
+            used = sum(int(field) for stat in family.values() for field in stat[11:15]) / ticks
+            if used > self.limits["processor_seconds"]:
+                self.end("processor")
+            if len(family) > self.limits["processes"]:
+                self.end("processes")
+            if (self._pages(family) - self.base_pages) * page > self.limits["memory_mb"] << 20:
+                self.end("memory")
+
+    def _pages(self, family: dict[int, list[str]]) -> int:
+        """Pages of memory of their own that processes hold."""
+        total = 0
+        for pid in family:
+            try:
+                resident, shared = Path(f"/proc/{pid}/statm").read_text().split()[1:3]
+            except OSError:
+                continue
+            total += int(resident) - int(shared)
+        return total
+
+    def _relay(self, address: str, channel: str) -> Any:
+        """Pass on what the grader and the kernel say; the kernel's bytes are counted, so no reader can be flooded."""
+
+        async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            self.connections += 1
+            if self.connections > _CONNECTIONS:
+                writer.close()
+                return
+            await asyncio.shield(self.started)
+            from_kernel, to_kernel = await asyncio.open_unix_connection(address)
+            for task in (self._pump(reader, to_kernel, False), self._pump(from_kernel, writer, True)):
+                running = asyncio.ensure_future(task)
+                self.tasks.add(running)
+                running.add_done_callback(self.tasks.discard)
+
+        return relay
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, counted: bool) -> None:
+        try:
+            while data := await reader.read(65536):
+                if counted:
+                    self.bytes_left -= len(data)
+                    if self.bytes_left < 0:
+                        self.end("output")
+                        return
+                writer.write(data)
+                await writer.drain()
+        except ConnectionError:
+            return
+        finally:
+            writer.close()
+
+
+def _listening(descriptor: int) -> socket.socket:
+    listener = socket.socket(fileno=descriptor)
+    listener.setblocking(False)
+    return listener
+
+
+# --- the kernel
+
+
+def _kernel(order: dict[str, Any], tell: int, isolate: bool) -> None:
+    """Become the kernel: never returns."""
+    try:
+        confine.die_with_parent()
+        os.setsid()
+        confine.close_all_but(tell)
+        for descriptor in range(3):
+            os.dup2(os.open(os.devnull, os.O_RDWR), descriptor)
+        confine.close_all_but(tell)
+        if isolate:
+            confine.own_files(SHARED, order["folder"], order["limits"]["folder_mb"])
+        _write_files(order)
+        names = ("memory_mb", "processor_seconds", "file_mb", "open_files")
+        confine.set_limits(**{name: order["limits"][name] for name in names})
+        if isolate:
+            confine.drop_rights(order["limits"]["processes"])
+        random.seed()
+        np.random.seed()  # noqa: NPY002  (the old generator is there to be used, too)
+        app = _start(order)
+        os.write(tell, _READY)
+        os.close(tell)
+    except BaseException:
+        os.write(tell, traceback.format_exc().encode())
+        os._exit(1)
+    try:
+        app.start()
+    finally:
+        os._exit(0)
+
+
+def _write_files(order: dict[str, Any]) -> None:
+    home = Path(order["home"])
+    for name, data in order["files"].items():
+        (home / name).parent.mkdir(parents=True, exist_ok=True)
+        (home / name).write_bytes(base64.b64decode(data))
+    os.environ["HOME"] = str(home)
+    os.chdir(home)
+    sys.path[0] = ""
+
+
+class _Session(Session):
+    """Cuts what one cell puts out, for the sake of honest work: a loop that prints forever still gets its grade.
+
+    Code that goes around it only meets the warden's count.
+    """
+
+    output_bytes = 0  # of text that one cell may put out; pictures and the like, ten times that
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._spent: dict[str, int] = {}
+
+    def send(
+        self, stream: Any, msg_or_type: Any, content: Any = None, parent: Any = None, *rest: Any, **more: Any
+    ) -> Any:
+        message = msg_or_type if isinstance(msg_or_type, dict) else None
+        kind = message["msg_type"] if message else msg_or_type
+        inside = (message["content"] if message else content) or {}
+        header = (message or {}).get("parent_header") or (parent or {}).get("header") or parent or {}
+        if kind == "stream":
+            inside["text"] = self._cut(str(header.get("msg_id")), inside["text"])
+            if not inside["text"]:
+                return message
+        elif kind in ("display_data", "update_display_data", "execute_result"):
+            size = sum(len(value) for value in inside.get("data", {}).values() if isinstance(value, str))
+            if size > 10 * self.output_bytes:
+                inside["data"] = {"text/plain": "[output too large]"}
+        return super().send(stream, msg_or_type, content, parent, *rest, **more)
+
+    def _cut(self, cell: str, text: str) -> str:
+        spent = self._spent.get(cell, 0)
+        self._spent = {cell: spent + len(text)}
+        room = self.output_bytes - spent
+        if len(text) <= room:
+            return text
+        return text[:room] + "\n[output cut]\n" if room > 0 else ""
+
+
+class _Kernel(IPythonKernel):
+    def _send_interrupt_children(self) -> None:
+        """To this process: as the first of its namespace, its process group's number would mean everybody."""
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+class _App(IPKernelApp):
+    """A kernel that was told in memory where to listen: no connection file, no heartbeat."""
+
+    kernel_class = _Kernel
+
+    def init_connection_file(self) -> None:
+        return
+
+    def write_connection_file(self, **_: Any) -> None:
+        return
+
+    def init_heartbeat(self) -> None:
+        return
+
+
+def _start(order: dict[str, Any]) -> IPKernelApp:
+    config = Config()
+    config.HistoryManager.enabled = False
+    app = _App.instance(config=config, transport="ipc", ip=order["address"])
+    app.session = _Session(parent=app, key=order["key"].encode())
+    app.session.output_bytes = order["limits"]["output_kb"] << 10
+    for number, channel in enumerate(CHANNELS, 1):
+        setattr(app, f"{channel}_port", number)
+    app.initialize([])
+    return app
+
+
+if __name__ == "__main__":
+    main()
