@@ -1,6 +1,7 @@
 """What must hold for the functions of chapter 04, whatever the numbers, and the training gate."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,19 @@ def _gap(a: Any, b: Any) -> float:
     """The largest difference; infinite where the shapes differ."""
     a, b = np.asarray(a), np.asarray(b)
     return float(np.abs(a - b).max(initial=0.0)) if a.shape == b.shape else np.inf
+
+
+@contextmanager
+def _earlier_chapters() -> Iterator[None]:
+    """Some checks run a learner's own functions of chapter 03: say what to do where one is not there yet."""
+    try:
+        yield
+    except NotImplementedError as error:
+        if "03-definition" not in str(error):
+            raise
+        raise CheckFailed(
+            f"{error}, and this check runs it. Write it first, or fill it in with `course catchup 4`."
+        ) from None
 
 
 # --- a training loop for the gate and for the notebook's experiment
@@ -123,6 +137,7 @@ def _step(seed: int = 3, B: int = 4, D: int = 3, H: int = 5, phi: str = "tanh") 
 
 
 @holds("04-elman/elman_step_backward", "agrees with central differences")
+@_earlier_chapters()
 def _(elman_step_backward):
     from rnnlib.elman import elman_step
 
@@ -147,6 +162,7 @@ def _(elman_step_backward):
 
 
 @holds("04-elman/elman_step_backward", "a batch is the sum of its sequences")
+@_earlier_chapters()
 def _(elman_step_backward):
     params, dh, cache = _step(B=4)
     dx, (dh_prev,), grads = elman_step_backward(params, (dh,), cache)
@@ -159,6 +175,7 @@ def _(elman_step_backward):
 
 
 @holds("04-elman/elman_step_backward", "the gradient that comes in is left as it was")
+@_earlier_chapters()
 def _(elman_step_backward):
     params, dh, cache = _step()
     before, views = dh.copy(), [array.copy() for array in cache]
@@ -175,6 +192,7 @@ def _arrays_of(answer: Any) -> list[tuple[str, np.ndarray]]:
 
 
 @holds("04-elman/elman_step_backward", "a net trained with it predicts legal symbols")
+@_earlier_chapters()
 def _(elman_step_backward):
     recent: list[float] = []
 
@@ -354,6 +372,7 @@ def _guesses(predict_next: Callable[..., Any], xs: np.ndarray, start: np.ndarray
 
 
 @holds("04-elman/predict_next", "one prediction for each symbol read")
+@_earlier_chapters()
 def _(predict_next):
     got = _guesses(predict_next, _random(9, 4, 6, seed=20))
     expect(
@@ -367,6 +386,7 @@ def _(predict_next):
 
 
 @holds("04-elman/predict_next", "the future does not change a prediction")
+@_earlier_chapters()
 def _(predict_next):
     xs = _random(8, 5, 6, seed=21)
     whole = _guesses(predict_next, xs)
@@ -376,6 +396,7 @@ def _(predict_next):
 
 
 @holds("04-elman/predict_next", "the past and the start do")
+@_earlier_chapters()
 def _(predict_next):
     xs = _random(6, 40, 6, seed=22)
     other = xs.copy()
@@ -388,6 +409,7 @@ def _(predict_next):
 
 
 @holds("04-elman/predict_next", "any cell will do")
+@_earlier_chapters()
 def _(predict_next):
     xs, start = _random(5, 3, 6, seed=24), (_random(3, 6, seed=25), np.zeros((3, 6)))
     got = predict_next(two_part_step, _net(), xs, start)
@@ -395,6 +417,7 @@ def _(predict_next):
 
 
 @holds("04-elman/predict_next", "each string is predicted on its own")
+@_earlier_chapters()
 def _(predict_next):
     xs = _random(6, 5, 6, seed=26)
     order = np.array([3, 0, 4, 1, 2])
