@@ -1,0 +1,309 @@
+"""Grade many submissions: tasks to an executor, results to disk, journal and gradebook, in this order.
+
+Only this process writes. At most a few submissions for each worker are in memory at a time, so a class of
+fifty thousand needs no more of it than one of fifty. Killed at any moment, the next run takes up where it stopped.
+"""
+
+import contextlib
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass, field, replace
+from itertools import chain, islice
+from multiprocessing import active_children, get_context
+from pathlib import Path
+
+from course.grading.bundle import Bundle, find_chapter, make_bundle
+from course.grading.collect import Submission, collect
+from course.grading.errors import INTERRUPTED, MISUSED, UNSAFE, WORKERS, Stopped
+from course.grading.gradebook import Result, Writer, database_url, save_notebook
+from course.grading.journal import Journal, fingerprint
+from course.grading.rebuild import Unreadable
+from course.grading.sandbox import Sandbox
+from course.grading.task import Outcome, grade, unreadable
+
+AHEAD = 3  # submissions in memory for each worker
+BATCH, BATCH_SECONDS = 100, 3.0  # a transaction after so many results, or so much time
+SCHEDULER_SECONDS = 30
+
+__all__ = ["Order", "Tally", "grade_all"]
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be graded, with what, and where results go."""
+
+    slug: str
+    submitted: Path  # folder or zip
+    root: Path  # nbgrader's course folder: autograded/, gradebook.db
+    database: str | None = None  # URL or path; None: gradebook.db in the course folder
+    only: tuple[str, ...] = ()  # students; none: all
+    regrade: bool = False  # also what is graded already
+    failed: bool = False  # also what ended in trouble
+    workers: int = 1
+    scheduler: str | None = None  # Dask's
+    no_sandbox: bool = False
+
+
+@dataclass
+class Tally:
+    """What became of the submissions."""
+
+    skipped: int = 0  # graded before
+    statuses: dict[str, int] = field(default_factory=dict)
+    failures: list[tuple[str, str]] = field(default_factory=list)  # student, reason: of those without a final result
+    seconds: float = 0.0
+
+    @property
+    def graded(self) -> int:
+        return sum(self.statuses.values())
+
+    def count(self, outcome: Outcome) -> None:
+        self.statuses[outcome.status] = self.statuses.get(outcome.status, 0) + 1
+        if not outcome.is_final:
+            self.failures.append((outcome.name, outcome.notes[-1]))
+
+
+@dataclass(frozen=True)
+class _Job:
+    submission: Submission
+    data: bytes
+
+
+def grade_all(order: Order, tell: Callable[[int, Outcome | None], None] = lambda total, outcome: None) -> Tally:
+    """Grade what is not graded yet. `tell` hears of every submission, with None for those that were graded before."""
+    bundle = make_bundle(find_chapter(order.slug))
+    submissions = _wanted(order, collect(order.submitted, order.slug))
+    if not (order.no_sandbox or order.scheduler) and (why := Sandbox.available()):
+        raise Stopped(f"{why}\nOnly if you trust every submission: --no-sandbox runs them without walls.", UNSAFE)
+    url = database_url(order.database or str(order.root / "gradebook.db"))
+    began, tally = time.monotonic(), Tally()
+    with Journal(order.root / "grading" / f"{order.slug}.jsonl", str(url)) as journal, Writer(url, bundle) as writer:
+        desk = _Desk(order, bundle, journal, writer, tally, lambda outcome: tell(len(submissions), outcome))
+        desk.bring_up_to_date(submissions)
+        try:
+            _work(order, desk, submissions)
+        except KeyboardInterrupt:
+            raise Stopped("Stopped. What is graded is kept: the same command goes on from here.", INTERRUPTED) from None
+        finally:
+            desk.flush()
+    tally.seconds = time.monotonic() - began
+    return tally
+
+
+def _wanted(order: Order, submissions: list[Submission]) -> list[Submission]:
+    unknown = set(order.only) - {submission.student for submission in submissions}
+    if unknown:
+        raise Stopped(f"no submission of {', '.join(sorted(unknown))} in {order.submitted}", MISUSED)
+    return [s for s in submissions if not order.only or s.student in order.only]
+
+
+class _Desk:
+    """Where results come in."""
+
+    def __init__(
+        self,
+        order: Order,
+        bundle: Bundle,
+        journal: Journal,
+        writer: Writer,
+        tally: Tally,
+        tell: Callable[[Outcome | None], None],
+    ) -> None:
+        self.order, self.bundle, self.journal, self.writer = order, bundle, journal, writer
+        self.tally, self.tell = tally, tell
+        self.batch: list[Result] = []
+        self.flushed = time.monotonic()
+
+    def bring_up_to_date(self, submissions: list[Submission]) -> None:
+        """Write into the gradebook what the journal has and it has not: the last run was killed in between."""
+        known = {s.student: s for s in submissions if s.student in self.journal.finished}
+        current = {name for name in known if self.journal.finished[name].bundle == self.bundle.digest}
+        behind = iter(sorted(current & (self.journal.unwritten | self.writer.missing(current))))
+        while names := list(islice(behind, BATCH)):
+            self.batch = [_result(known[outcome.name], outcome) for outcome in self.journal.outcomes(names)]
+            self.flush()
+
+    def to_do(self, submissions: Iterable[Submission]) -> Iterator[_Job]:
+        """The submissions that are not graded, each read when its turn comes."""
+        for submission in submissions:
+            try:
+                data = submission.read()
+            except Unreadable as error:
+                data = f"unreadable: {error}".encode()
+                if self._is_done(submission, data):
+                    self._skip()
+                else:
+                    reason = f"The submission cannot be read: {error}."
+                    self.take(_Job(submission, data), unreadable(submission.student, self.bundle, reason))
+                continue
+            if self._is_done(submission, data):
+                self._skip()
+            else:
+                yield _Job(submission, data)
+
+    def _is_done(self, submission: Submission, data: bytes) -> bool:
+        found = self.journal.finished.get(submission.student)
+        if found is None or self.order.regrade or (self.order.failed and found.trouble):
+            return False
+        slug = self.order.slug
+        there = (self.order.root / "autograded" / submission.student / slug / f"{slug}.ipynb").exists()
+        return there and found.of == fingerprint(data, self.bundle.digest)
+
+    def _skip(self) -> None:
+        self.tally.skipped += 1
+        self.tell(None)
+
+    def take(self, job: _Job, outcome: Outcome) -> None:
+        """A result: the notebook to disk, the rest to the journal, then, with others, to the gradebook."""
+        save_notebook(self.order.root, outcome.name, self.order.slug, outcome.notebook)
+        outcome = replace(outcome, notebook="")
+        if outcome.is_final:
+            self.journal.finish(fingerprint(job.data, self.bundle.digest), self.bundle.digest, outcome)
+        self.batch.append(_result(job.submission, outcome))
+        self.tally.count(outcome)
+        self.tell(outcome)
+        if len(self.batch) >= BATCH or time.monotonic() - self.flushed > BATCH_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        batch, self.batch = self.batch, []
+        self.flushed = time.monotonic()
+        if batch:
+            self.writer.write(batch)
+            self.journal.written(result.outcome.name for result in batch)
+
+
+def _result(submission: Submission, outcome: Outcome) -> Result:
+    return Result(outcome, submission.timestamp, submission.lms_user_id)
+
+
+# --- the work
+
+
+def _work(order: Order, desk: _Desk, submissions: list[Submission]) -> None:
+    jobs = desk.to_do(submissions)
+    for job in jobs:  # where there is nothing to do, no worker is started
+        for suspect in _in_parallel(order, desk, chain([job], jobs)):
+            desk.take(suspect, _alone(order, desk.bundle, suspect))
+
+
+def _in_parallel(order: Order, desk: _Desk, jobs: Iterator[_Job]) -> list[_Job]:
+    """Grade until nothing is left, or until a worker process is lost: then the jobs that may have done it."""
+    running: dict[Future[Outcome], _Job] = {}
+    with _workers(order) as (executor, ahead):
+        while True:
+            try:
+                for job in islice(jobs, ahead - len(running)):
+                    running[_submit(executor, order, desk.bundle, job)] = job
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    job = running.pop(future)
+                    desk.take(job, _result_of(future, desk.bundle, job))
+            except BrokenExecutor:
+                return [job, *running.values()]
+            if not running:
+                return []
+
+
+def _alone(order: Order, bundle: Bundle, job: _Job) -> Outcome:
+    """Grade a suspect with nothing else running; who ends the worker again is it."""
+    with contextlib.suppress(BrokenExecutor), _local_workers(1) as (executor, _):
+        return _submit(executor, order, bundle, job).result()
+    return _lost(bundle, job)
+
+
+def _submit(executor: Executor, order: Order, bundle: Bundle, job: _Job) -> "Future[Outcome]":
+    student, notes = job.submission.student, job.submission.notes
+    return executor.submit(grade, student, job.data, bundle, order.no_sandbox, notes)
+
+
+def _result_of(future: "Future[Outcome]", bundle: Bundle, job: _Job) -> Outcome:
+    try:
+        return future.result()
+    except (Stopped, BrokenExecutor):
+        raise
+    except Exception as error:  # of the executor's, since a task lets nothing else out
+        if type(error).__name__ == "KilledWorker":  # Dask has tried it on several workers
+            return _lost(bundle, job)
+        raise Stopped(
+            f"the workers are lost ({type(error).__name__}: {str(error)[:300]}).\n"
+            "Look at the scheduler and its workers, then run the same command: no result is lost.",
+            WORKERS,
+        ) from error
+
+
+def _lost(bundle: Bundle, job: _Job) -> Outcome:
+    reason = "Grading it ended the worker process, again and again. A person must look at this submission."
+    return unreadable(job.submission.student, bundle, reason, review=True)
+
+
+# --- workers
+
+
+@contextlib.contextmanager
+def _workers(order: Order) -> Iterator[tuple[Executor, int]]:
+    """An executor, and how many submissions to have under way."""
+    with _dask_workers(order.scheduler) if order.scheduler else _local_workers(order.workers) as found:
+        yield found
+
+
+@contextlib.contextmanager
+def _local_workers(count: int) -> Iterator[tuple[Executor, int]]:
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")  # the processes are the parallelism
+    pool = ProcessPoolExecutor(count, get_context("spawn"), _start_worker, (os.getpid(),))
+    try:
+        yield pool, count * AHEAD
+        pool.shutdown()
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in active_children():
+            process.kill()
+        raise
+
+
+def _start_worker(parent: int) -> None:
+    """In a worker: Ctrl-C is the parent's to hear, and the end of the parent, however it comes, is the end."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+@contextlib.contextmanager
+def _dask_workers(address: str) -> Iterator[tuple[Executor, int]]:
+    try:
+        from distributed import Client
+    except ImportError:
+        raise Stopped("--scheduler needs Dask: pip install distributed", MISUSED) from None
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what it has to say is said below, in words
+    try:
+        client = Client(address, timeout=SCHEDULER_SECONDS, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise Stopped(f"no Dask scheduler answers at {address} ({error})", WORKERS) from None
+    with client:
+        try:
+            client.wait_for_workers(1, timeout=SCHEDULER_SECONDS)
+        except TimeoutError:
+            raise Stopped(
+                f"the scheduler at {address} has no workers; start some: dask worker {address}", WORKERS
+            ) from None
+        threads = client.nthreads().values()
+        if set(threads) != {1}:
+            advice = f"dask worker {address} --nworkers {sum(threads)} --nthreads 1"
+            raise Stopped(
+                f"workers must have one thread each, since a process grades one at a time:\n{advice}", WORKERS
+            )
+        executor = client.get_executor(pure=False)
+        try:
+            yield executor, len(threads) * AHEAD
+        finally:
+            executor.shutdown(wait=False)

@@ -1,0 +1,276 @@
+"""Results into nbgrader's gradebook: its own tables, written by one process, a transaction for each batch.
+
+`nbgrader formgrader`, `generate_feedback` and `export` go on from there. What a person has entered stays:
+manual scores, comments, extra credit, extensions, late penalties.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from nbgrader.api import (
+    Comment,
+    Grade,
+    Gradebook,
+    GradeCell,
+    Notebook,
+    SolutionCell,
+    SourceCell,
+    Student,
+    SubmittedAssignment,
+    SubmittedNotebook,
+    new_uuid,
+)
+from nbgrader.preprocessors import SaveCells
+from sqlalchemy import URL, insert, make_url, select, update
+from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from course.grading.bundle import Bundle
+from course.grading.errors import GRADEBOOK, MISUSED, Stopped
+from course.grading.task import Outcome
+
+COURSE_ID = "rnn-course"
+TRIES = 4  # where another program holds the database, or writes the same student at the same moment
+SQLITE_SECONDS = 20  # how long each waits for a lock
+T = TypeVar("T")
+
+__all__ = ["Result", "Writer", "database_url", "save_notebook"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """An outcome, and what is known of how it was handed in."""
+
+    outcome: Outcome
+    timestamp: datetime | None = None
+    lms_user_id: str | None = None
+
+
+def database_url(text: str) -> URL:
+    """A database from its URL, or from the path of an SQLite file."""
+    try:
+        url = make_url(text if "://" in text else f"sqlite:///{Path(text).resolve()}")
+        url.get_dialect().import_dbapi()
+    except (ArgumentError, NoSuchModuleError):
+        raise Stopped(f"{text!r} is not a database; expected a file's path, or a URL as of SQLAlchemy") from None
+    except ImportError as error:
+        raise Stopped(f"databases of this kind need the Python package {error.name}; install it", MISUSED) from None
+    if url.get_backend_name() == "sqlite":
+        if url.database:
+            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        if "timeout" not in url.query:
+            url = url.update_query_dict({"timeout": str(SQLITE_SECONDS)})
+    return url
+
+
+class Writer:
+    """The one writer of a run. Opening it makes sure that the gradebook knows the assignment as it is now."""
+
+    def __init__(self, url: URL, bundle: Bundle) -> None:
+        self._url, self._slug = url, bundle.slug
+        # nbgrader asks the `alembic` command for the version of its tables.
+        os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+        with self._in_words():
+            self._gradebook = Gradebook(url.render_as_string(hide_password=False), COURSE_ID)
+            try:
+                self._prepare(bundle)
+            except BaseException:
+                self._gradebook.close()
+                raise
+
+    def __enter__(self) -> "Writer":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._gradebook.close()
+
+    def write(self, results: Sequence[Result]) -> None:
+        """Put a batch of results (one for each student) into the gradebook, all of them or none."""
+        if results:
+            with self._in_words():
+                self._retrying(lambda session: self._write(session, results))
+
+    def missing(self, students: Iterable[str]) -> set[str]:
+        """Those of whom the gradebook has no submission of this assignment."""
+        with self._in_words():
+            query = select(SubmittedAssignment.student_id).where(SubmittedAssignment.assignment_id == self._assignment)
+            return set(students) - set(self._retrying(lambda session: list(session.scalars(query))))
+
+    # --- the assignment
+
+    def _prepare(self, bundle: Bundle) -> None:
+        notebook = bundle.notebook()
+        self._gradebook.update_or_create_assignment(bundle.slug)
+        wanted = {_source_row(cell) for cell in notebook.cells if "nbgrader" in cell.metadata}
+        if self._saved_sources(bundle.slug) != wanted:
+            url = self._url.render_as_string(hide_password=False)
+            about = {"notebook": bundle.slug, "assignment": bundle.slug, "db_url": url}
+            try:
+                SaveCells().preprocess(notebook, {"nbgrader": about})
+            except RuntimeError:  # its way to say that cells came or went, and that there are submissions
+                raise Stopped(
+                    f"the gradebook holds submissions of an older {bundle.slug}, which had other graded cells.\n"
+                    f"Name a new one with --db, or give them up: nbgrader db assignment remove {bundle.slug} --force",
+                    GRADEBOOK,
+                ) from None
+        record = self._gradebook.find_notebook(bundle.slug, bundle.slug)
+        self._assignment, self._notebook = record.assignment_id, record.id
+        self._grade_cells = self._ids(GradeCell)
+        self._solution_cells = self._ids(SolutionCell)
+        self._gradebook.db.rollback()  # nothing is held open between two batches
+
+    def _saved_sources(self, slug: str) -> set[tuple[Any, ...]]:
+        columns = (SourceCell.name, SourceCell.cell_type, SourceCell.locked, SourceCell.source, SourceCell.checksum)
+        query = select(*columns).join(Notebook).where(Notebook.name == slug)
+        return {tuple(row) for row in self._gradebook.db.execute(query)}
+
+    def _ids(self, kind: type[Any]) -> dict[str, str]:
+        query = select(kind.name, kind.id).where(kind.notebook_id == self._notebook)
+        return dict(self._gradebook.db.execute(query).tuples().all())
+
+    # --- a batch
+
+    def _write(self, session: Session, results: Sequence[Result]) -> None:
+        by_name = {result.outcome.name: result for result in results}
+        self._add_students(session, by_name)
+        submissions = self._add_submissions(session, by_name)
+        notebooks = self._add_notebooks(session, submissions)
+        self._put_grades(session, by_name, notebooks)
+        self._put_comments(session, by_name, notebooks)
+
+    def _add_students(self, session: Session, by_name: dict[str, Result]) -> None:
+        query = select(Student.id, Student.lms_user_id).where(Student.id.in_(by_name))
+        known: dict[str, str | None] = dict(session.execute(query).tuples().all())
+        new = [{"id": name, "lms_user_id": r.lms_user_id} for name, r in by_name.items() if name not in known]
+        told = [
+            {"id": name, "lms_user_id": r.lms_user_id}
+            for name, r in by_name.items()
+            if r.lms_user_id and name in known and not known[name]
+        ]
+        _run(session, insert(Student), new)
+        _run(session, update(Student), told)
+
+    def _add_submissions(self, session: Session, by_name: dict[str, Result]) -> dict[str, str]:
+        """Ids of the students' submissions."""
+        table = SubmittedAssignment
+        query = select(table.student_id, table.id).where(
+            table.assignment_id == self._assignment, table.student_id.in_(by_name)
+        )
+        known: dict[str, str] = dict(session.execute(query).tuples().all())
+        new = {name: new_uuid() for name in by_name if name not in known}
+        stamped = [{"id": known[n], "timestamp": r.timestamp} for n, r in by_name.items() if n in known and r.timestamp]
+        rows = [
+            {"id": new[n], "assignment_id": self._assignment, "student_id": n, "timestamp": by_name[n].timestamp}
+            for n in new
+        ]
+        _run(session, insert(table), rows)
+        _run(session, update(table), stamped)
+        return known | new
+
+    def _add_notebooks(self, session: Session, submissions: dict[str, str]) -> dict[str, str]:
+        """Ids of the students' submitted notebooks, by student."""
+        table = SubmittedNotebook
+        query = select(table.assignment_id, table.id).where(
+            table.notebook_id == self._notebook, table.assignment_id.in_(submissions.values())
+        )
+        known: dict[str, str] = dict(session.execute(query).tuples().all())
+        new = {submission: new_uuid() for submission in submissions.values() if submission not in known}
+        rows = [{"id": new[s], "assignment_id": s, "notebook_id": self._notebook, "flagged": False} for s in new]
+        _run(session, insert(table), rows)
+        return {student: (known | new)[submission] for student, submission in submissions.items()}
+
+    def _put_grades(self, session: Session, by_name: dict[str, Result], notebooks: dict[str, str]) -> None:
+        columns = (Grade.notebook_id, Grade.cell_id, Grade.id, Grade.manual_score)
+        query = select(*columns).where(Grade.notebook_id.in_(notebooks.values()))
+        known = {(notebook, cell): (found, manual) for notebook, cell, found, manual in session.execute(query)}
+        new, old = [], []
+        for student, notebook in notebooks.items():
+            scores = by_name[student].outcome.scores
+            for grade_id, cell in self._grade_cells.items():
+                found, manual = known.get((notebook, cell), (None, None))
+                auto = scores.get(grade_id)
+                values = {"auto_score": auto, "needs_manual_grade": auto is None or manual is not None}
+                if found:
+                    old.append({"id": found} | values)
+                else:
+                    new.append({"id": new_uuid(), "notebook_id": notebook, "cell_id": cell} | values)
+        _run(session, insert(Grade), new)
+        _run(session, update(Grade), old)
+
+    def _put_comments(self, session: Session, by_name: dict[str, Result], notebooks: dict[str, str]) -> None:
+        columns = (Comment.notebook_id, Comment.cell_id, Comment.id)
+        query = select(*columns).where(Comment.notebook_id.in_(notebooks.values()))
+        known = {(notebook, cell): found for notebook, cell, found in session.execute(query)}
+        new, old = [], []
+        for student, notebook in notebooks.items():
+            unanswered = set(by_name[student].outcome.unanswered)
+            for grade_id, cell in self._solution_cells.items():
+                said = {"auto_comment": "No response." if grade_id in unanswered else None}
+                if (notebook, cell) in known:
+                    old.append({"id": known[notebook, cell]} | said)
+                else:
+                    new.append({"id": new_uuid(), "notebook_id": notebook, "cell_id": cell} | said)
+        _run(session, insert(Comment), new)
+        _run(session, update(Comment), old)
+
+    # --- trouble
+
+    def _retrying(self, work: Callable[[Session], T]) -> T:
+        """Do it in one transaction; anew where another program was in the way."""
+        for left in reversed(range(TRIES)):
+            try:
+                with Session(self._gradebook.engine) as session, session.begin():
+                    return work(session)
+            except SQLAlchemyError as error:
+                if not left or not (isinstance(error, IntegrityError) or "locked" in str(error)):
+                    raise
+                time.sleep(0.2 * (TRIES - left))
+        raise AssertionError("the last try returns or raises")
+
+    @contextmanager
+    def _in_words(self) -> Iterator[None]:
+        try:
+            yield
+        except SQLAlchemyError as error:
+            name = self._url.set(query={}).render_as_string(hide_password=True)
+            cause = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+            raise Stopped(f"{name}: {cause}\n{_advice(cause)}", GRADEBOOK) from error
+
+
+def _run(session: Session, statement: Any, rows: list[dict[str, Any]]) -> None:
+    if rows:
+        session.execute(statement, rows)
+
+
+def _source_row(cell: Any) -> tuple[Any, ...]:
+    meta = cell.metadata.nbgrader
+    return (meta.grade_id, cell.cell_type, bool(meta.locked), cell.source, meta.checksum)
+
+
+def _advice(cause: str) -> str:
+    if "locked" in cause:
+        return "Another program holds the gradebook. Close it, then run the same command: no result is lost."
+    if "no such column" in cause or "does not exist" in cause:
+        return "The gradebook may be of an older nbgrader: `nbgrader db upgrade` brings it up to date."
+    if "readonly" in cause or "unable to open" in cause or "disk" in cause:
+        return "Look whether the file can be written and whether there is space, then run the same command."
+    return "Look whether the database is running and lets you in, then run the same command: no result is lost."
+
+
+def save_notebook(root: Path, student: str, slug: str, text: str) -> None:
+    """Write an autograded notebook where nbgrader looks for it: all of it or nothing."""
+    folder = root / "autograded" / student / slug
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        new = folder / f".{slug}.new"
+        new.write_text(text, encoding="utf-8")
+        os.replace(new, folder / f"{slug}.ipynb")
+    except OSError as error:
+        raise Stopped(f"{folder} cannot be written: {error.strerror or error}", GRADEBOOK) from None

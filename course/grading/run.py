@@ -1,0 +1,104 @@
+"""`course grade`: the command. What does the work is imported when it is called, so that other commands start fast."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from course.grading.errors import FAILED, Stopped
+
+if TYPE_CHECKING:
+    from course.grading.batch import Tally
+    from course.grading.task import Outcome
+
+COURSE = Path("_build/nbgrader")
+SHOWN = 20  # names in a list
+console = Console(highlight=False)
+
+__all__ = ["grade_command"]
+
+
+def grade_command(
+    slug: Annotated[str, typer.Argument(help="The assignment, such as 04-elman.")],
+    submitted: Annotated[
+        Path | None, typer.Option(help="Folder or zip with the submissions. [default: submitted/ in the course folder]")
+    ] = None,
+    course_folder: Annotated[
+        Path, typer.Option("--course", help="nbgrader's course folder: results go to autograded/ in it.")
+    ] = COURSE,
+    db: Annotated[
+        str | None, typer.Option(help="The gradebook, a file or a URL. [default: gradebook.db in the course folder]")
+    ] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Only this student; may be given several times.")] = None,
+    regrade: Annotated[bool, typer.Option("--regrade", help="Also what is graded already.")] = False,
+    failed: Annotated[
+        bool, typer.Option("--failed", help="Also what could not be read, or wore out its kernel.")
+    ] = False,
+    workers: Annotated[int, typer.Option(min=1, help="Processes on this machine.")] = os.cpu_count() or 1,
+    scheduler: Annotated[str | None, typer.Option(help="Grade on a Dask cluster instead: tcp://HOST:8786.")] = None,
+    no_sandbox: Annotated[
+        bool, typer.Option("--no-sandbox", help="Run submissions with all your rights. Only for work that you trust.")
+    ] = False,
+) -> None:
+    """Grade submissions that nobody should trust, into nbgrader's gradebook.
+
+    Killed or interrupted, the same command goes on where it stopped. Manual scores and comments stay.
+
+    Exit codes: 0 all graded; 1 some could not be, and say why; 2 no such assignment or no submissions; 3 no sandbox
+    here; 4 the gradebook cannot be used; 5 the workers are lost; 130 interrupted.
+    """
+    from course.grading.batch import Order, grade_all
+
+    order = Order(
+        slug=slug,
+        submitted=submitted or course_folder / "submitted",
+        root=course_folder,
+        database=db,
+        only=tuple(only or ()),
+        regrade=regrade,
+        failed=failed,
+        workers=workers,
+        scheduler=scheduler,
+        no_sandbox=no_sandbox,
+    )
+    if no_sandbox:
+        console.print("[yellow]--no-sandbox: every submission can read and change all that you can.[/yellow]")
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
+    try:
+        with Progress(*columns, console=console, transient=True) as bar:
+            shown = bar.add_task(slug, total=None, rate="")
+
+            def tell(total: int, outcome: "Outcome | None") -> None:
+                speed = bar.tasks[shown].speed
+                bar.update(shown, total=total, advance=1, rate=f"{speed:.1f}/s" if speed else "")
+
+            tally = grade_all(order, tell)
+    except Stopped as error:
+        console.print(f"[red]{escape(str(error))}[/red]", soft_wrap=True)
+        raise typer.Exit(error.code) from None
+    _summary(tally, order.root)
+    if tally.failures:
+        raise typer.Exit(FAILED)
+
+
+def _summary(tally: "Tally", root: Path) -> None:
+    counts = ", ".join(f"{count} {status}" for status, count in sorted(tally.statuses.items())) or "nothing new"
+    before = f"; {tally.skipped} had their result before" if tally.skipped else ""
+    rate = f" ({tally.graded / tally.seconds:.1f} a second)" if tally.graded and tally.seconds else ""
+    console.print(f"{counts}{before}. {tally.seconds:.1f} s{rate}.")
+    for student, reason in tally.failures[:SHOWN]:
+        console.print(f"[red]{escape(student)}: {escape(reason)}[/red]", soft_wrap=True)
+    if len(tally.failures) > SHOWN:
+        console.print(f"[red]and {len(tally.failures) - SHOWN} more.[/red]")
+    if tally.graded:
+        console.print(f"Look at them: nbgrader formgrader, in a JupyterLab for the course folder {escape(str(root))}")
