@@ -33,6 +33,22 @@ from course.grading import confine
 
 CHANNELS = ("shell", "iopub", "stdin", "control")
 SHARED = "/run/kernels"
+_IMPORTS = (  # what a kernel imports until its first cells have run, an error among them
+    "IPython.core.completerlib",
+    "IPython.core.debugger",
+    "IPython.core.magics.extension",
+    "IPython.extensions.storemagic",
+    "course.implement",
+    "faulthandler",
+    "ipykernel.debugger",
+    "matplotlib.pyplot",
+    "matplotlib_inline.backend_inline",
+    "numpy.random",
+    "pygments.formatters.terminal256",
+    "stack_data",
+    "tornado.platform.asyncio",
+    "tornado.queues",
+)
 _TICK = 0.05  # seconds between two looks at what the kernel's processes use
 _CONNECTIONS = 32
 _READY = b"ready"
@@ -42,8 +58,10 @@ __all__ = ["CHANNELS", "SHARED", "main"]
 
 def main() -> None:
     control, isolate = socket.socket(fileno=int(sys.argv[1])), sys.argv[2] == "yes"
-    for module in ["matplotlib.pyplot", "matplotlib_inline.backend_inline", *sys.argv[3:]]:
+    sys.modules["debugpy"] = None  # type: ignore[assignment]  # a kernel takes it if it can, and it is slow to start
+    for module in [*_IMPORTS, *sys.argv[3:]]:
         importlib.import_module(module)
+    del sys.modules["debugpy"]
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the wardens are nobody's to wait for
     gc.freeze()
     control.send(_READY)
