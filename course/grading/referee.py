@@ -20,7 +20,6 @@ was an argument of the same call.
 import ast
 import builtins
 import contextlib
-import math
 import select
 import socket
 import time
@@ -109,7 +108,7 @@ class Referee:
         Raises TestCellError where the cell cannot be run, or gives a graded name a meaning of its own.
         """
         names = self._exercises if names is None else names
-        body, last = _compiled(source, names)
+        body, last = _compiled(source, names, points is not None)
         began = time.monotonic()
         out = Excerpt(int(self._limits.output_kb * 1000))
         calls = self._calls(began + self._limits.test_seconds, out)
@@ -122,12 +121,12 @@ class Referee:
                 value = None if last is None else eval(last, namespace)
         except _OutOfTime:
             error = f"Stopped: the tests took longer than {self._limits.test_seconds:g} seconds."
-        except TestCellError:
-            raise
         except Exception as raised:
             error = _words(raised)
         finally:
             calls.close()
+        if calls.fault is not None:
+            raise calls.fault
         if error is None:
             taken = [name for name, proxy in proxies.items() if namespace.get(name) is not proxy]
             if taken:
@@ -167,7 +166,7 @@ class Referee:
         return proxy
 
 
-def _compiled(source: str, names: Collection[str]) -> tuple[CodeType, CodeType | None]:
+def _compiled(source: str, names: Collection[str], credit: bool) -> tuple[CodeType, CodeType | None]:
     """The cell, and its last expression on its own if it ends in one."""
     try:
         tree = ast.parse(source)
@@ -175,7 +174,7 @@ def _compiled(source: str, names: Collection[str]) -> tuple[CodeType, CodeType |
         last = end.value if isinstance(end, ast.Expr) else None
         if last is not None:
             tree.body.pop()
-        if last is not None and _is_answer(last, tree, names):
+        if credit and last is not None and _is_answer(last, tree, names):
             raise TestCellError(
                 "the test cell ends in what a student's function returned; no credit can come from that"
             )
@@ -217,8 +216,8 @@ def _partial(value: Any, points: float) -> tuple[float | None, str | None]:
     """The cell's partial credit, or why there is none. A value that is no number means that all has passed."""
     if type(value) not in (int, float, np.float64, np.float32, np.int64):
         return None, None
-    if not (math.isfinite(value) and 0 <= value <= points):
-        return None, f"The cell's last value is {float(value):g}, no credit between 0 and {points:g}."
+    if not 0 <= value <= points:  # nor is nan
+        return None, f"The cell's last value is {str(value)[:20]}, no credit between 0 and {points:g}."
     return float(value), None
 
 
@@ -238,6 +237,7 @@ class _Calls:
     number: int = 0
     live: int = 0  # bytes of large arrays that came, and that the cell still holds
     told: int = 0  # bytes of all that was not arrays
+    fault: TestCellError | None = None
     broken: str = "the student's kernel does not answer"
     past: OrderedDict[str, Kept] = field(default_factory=OrderedDict)
 
@@ -250,7 +250,8 @@ class _Calls:
                 {"number": self.number, "name": name, "args": arguments[0], "kwargs": kwargs}, self.wire
             )
         except WireError as error:
-            raise TestCellError(f"the test cell calls {name} with what cannot be sent: {error}") from None
+            self.fault = TestCellError(f"the test cell calls {name} with what cannot be sent: {error}")
+            raise self.fault from None
         reply = self._exchange(name, data, memory)
         self.out.write(reply["said"])
         if reply["after"] is not None:
@@ -352,16 +353,15 @@ def _put_back(mine: Any, theirs: Any) -> Any:
 
 
 def _student_error(name: str, bases: list[Any], message: str, where: str) -> Exception:
-    """An exception of the student's class if that is a builtin one; else of a class with its name and builtin base."""
-    builtin = next((t for t in map(_builtin, bases) if t is not None), None)
-    kind: type[Exception] = builtin or StudentError
-    if name != kind.__name__ and name.isidentifier():
-        own = (StudentError,) if builtin in (None, Exception) else (StudentError, builtin)
-        kind = type(name[:80], own, {})
+    """The builtin exception that the student's was; else one of a class with its name and its builtin bases."""
+    known = [t for t in map(_builtin, bases) if t is not None]
+    own = [t for i, t in enumerate(known) if t is not Exception and not any(issubclass(k, t) for k in known[:i])]
+    label = name[:80] if name.isidentifier() else "StudentError"
     try:
-        error = kind(message[:ERROR])
-    except TypeError:  # a class that wants more than a message, as UnicodeDecodeError does
-        error = StudentError(f"{name[:80]}: {message[:ERROR]}")
+        kind = known[0] if known and known[0].__name__ == name else type(label, (StudentError, *own), {})
+        error: Exception = kind(message[:ERROR])
+    except TypeError:  # a class that wants more than a message, or bases that do not go together
+        error = StudentError(f"{label}: {message[:ERROR]}")
     if where:
         error.add_note(where[:500])
     return error

@@ -57,7 +57,7 @@ def serve(path: str, namespace: dict[str, Any] | None = None, limits: WireLimits
     kept: list[_Held] = []
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(str(path))
-        with contextlib.suppress(EOFError, ConnectionError):
+        with contextlib.suppress(EOFError, OSError):
             while True:
                 send(connection, _reply(bytes(receive(connection, limits)), names, kept, limits))
 
@@ -108,6 +108,8 @@ def _reply(data: bytes, names: dict[str, Any], kept: list[_Held], limits: WireLi
         after = None if outline(arguments, memory, limits) == before else arguments
         changed = dict(_changed(kept))
         data, new = pack(reply | {"after": after, "changed": changed}, limits, memory)
+        if new.functions:
+            raise WireError("a function comes back only where it was an argument")
     except WireError as refused:
         message = f"{call['name']}: what it returns, or leaves in its arguments, cannot be graded: {refused}"
         reply |= {"value": None, "error": ("TypeError", ["TypeError"], _clean(message), "")}

@@ -136,7 +136,7 @@ def pack(value: Any, limits: WireLimits = LIMITS, known: Memory = _NOTHING) -> t
     skeleton = writer.walk(value, 0)
     blocks, arrays, payload = _lay_out(writer.memory, known)
     try:
-        head = json.dumps([skeleton, blocks, arrays], ensure_ascii=False, separators=(",", ":")).encode()
+        head = _WRITE([skeleton, blocks, arrays]).encode()
     except UnicodeEncodeError:
         raise WireError("a text with a lone surrogate is not plain data") from None
     total = len(head) + sum(part.nbytes for part in payload)
@@ -370,6 +370,10 @@ def _int(text: str) -> int:
     return int(text)
 
 
+_WRITE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode  # made once: making one takes its time
+_READ = json.JSONDecoder(parse_int=_int).decode
+
+
 def _sizes(v: Any) -> tuple[int, ...]:
     _need(type(v) is list and len(v) <= MAX_AXES and all(type(n) is int for n in v), "no list of sizes")
     return tuple(v)
@@ -387,7 +391,7 @@ class _Reader:
         _need(len(data) >= front and data[: len(MAGIC)] == MAGIC, "no magic")
         (length,) = _LENGTH.unpack(data[len(MAGIC) : front])
         _need(length <= self.limits.head_bytes and front + length <= len(data), "the head is too long")
-        head = json.loads(bytes(data[front : front + length]).decode("utf-8"), parse_int=_int)
+        head = _READ(bytes(data[front : front + length]).decode())
         _need(type(head) is list and len(head) == 3, "the head is not three parts")
         self.memory.head_bytes = length
         skeleton, blocks, arrays = head
