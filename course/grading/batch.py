@@ -56,6 +56,7 @@ class Tally:
     skipped: int = 0  # graded before
     statuses: dict[str, int] = field(default_factory=dict)
     failures: list[tuple[str, str]] = field(default_factory=list)  # student, reason: of those without a final result
+    strays: list[str] = field(default_factory=list)  # notebooks that are nobody's
     seconds: float = 0.0
 
     @property
@@ -77,11 +78,12 @@ class _Job:
 def grade_all(order: Order, tell: Callable[[int, Outcome | None], None] = lambda total, outcome: None) -> Tally:
     """Grade what is not graded yet. `tell` hears of every submission, with None for those that were graded before."""
     bundle = make_bundle(find_chapter(order.slug))
-    submissions = _wanted(order, collect(order.submitted, order.slug))
+    found, strays = collect(order.submitted, order.slug)
+    submissions = _wanted(order, found)
     if not (order.no_sandbox or order.scheduler) and (why := Sandbox.available()):
         raise Stopped(f"{why}\nOnly if you trust every submission: --no-sandbox runs them without walls.", UNSAFE)
     url = database_url(order.database or str(order.root / "gradebook.db"))
-    began, tally = time.monotonic(), Tally()
+    began, tally = time.monotonic(), Tally(strays=strays)
     with Journal(order.root / "grading" / f"{order.slug}.jsonl", str(url)) as journal, Writer(url, bundle) as writer:
         desk = _Desk(order, bundle, journal, writer, tally, lambda outcome: tell(len(submissions), outcome))
         desk.bring_up_to_date(submissions)

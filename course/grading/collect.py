@@ -17,7 +17,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from itertools import takewhile
 from pathlib import Path, PurePosixPath
 
 from nbgrader.utils import parse_utc
@@ -28,8 +27,10 @@ from course.grading.rebuild import MAX_BYTES, Unreadable
 MAX_FILES = 500_000  # in one folder or zip
 _EMPTY = "(empty)"  # stands for the files of a folder that has none
 MAX_NAME = 100  # characters of a student's name; nbgrader's database holds 128
-_CANVAS = re.compile(r"(?P<student>[^_/]+_(LATE_)?(?P<lms>\d+))_\d+_(?P<file>[^/]+)")
-_MOODLE = re.compile(r"(?P<student>.+_(?P<lms>\d+))_assignsubmission_(file|onlinetext)_*/?(?P<file>.*)")
+_CANVAS = re.compile(r"(?P<student>[^_/]+_(LATE_)?(?P<lms>\d+))_\d+_[^/]+")
+_MOODLE = re.compile(r"(?P<student>[^/]+_(?P<lms>\d+))_assignsubmission_(file|onlinetext)_*/?[^/]*")
+
+_ASSIGNMENT = re.compile(r"(?:^|[_/])(\d\d-[a-z][a-z0-9-]*?)(?:-\d+)?(?=/|\.ipynb$)", re.IGNORECASE)
 
 __all__ = ["Submission", "collect"]
 
@@ -59,18 +60,18 @@ class Submission:
         return _read(self.source, self.files[0])
 
 
-def collect(source: Path, slug: str) -> list[Submission]:
-    """All submissions of an assignment below a folder or in a zip, in the order of the students' names."""
+def collect(source: Path, slug: str) -> tuple[list[Submission], list[str]]:
+    """All submissions of an assignment below a folder or in a zip, by student; and notebooks that are nobody's."""
     if not source.exists():
         raise Stopped(f"{source} does not exist; name the folder or the zip that the submissions are in")
     names = _zip_names(source) if source.is_file() else _folder_names(source)
-    submissions = _by_student(names, source, slug)
+    submissions, strays = _by_student(names, source, slug)
     if not submissions:
         raise Stopped(
             f"no submission of {slug} in {source} ({len(names)} files). Expected STUDENT/{slug}/{slug}.ipynb, or\n"
             f"STUDENT_{slug}.ipynb, or the zip that Canvas or Moodle exports."
         )
-    return submissions
+    return submissions, strays
 
 
 # --- files
@@ -80,7 +81,7 @@ def _folder_names(folder: Path) -> list[str]:
     """Every plain file below a folder; links and devices that a student may have made are not followed."""
     names: list[str] = []
     for where, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        folders[:] = [n for n in folders if not n.startswith(".") and not (Path(where) / n).is_symlink()]
         below = Path(where).relative_to(folder)
         plain = [n for n in files if not n.startswith(".") and stat.S_ISREG((Path(where) / n).lstat().st_mode)]
         if not plain and not folders and below.parts:
@@ -131,46 +132,44 @@ def _read(source: Path, name: str, limit: int = MAX_BYTES) -> bytes:
 # --- whose they are
 
 
-def _by_student(names: Iterable[str], source: Path, slug: str) -> list[Submission]:
+def _by_student(names: Iterable[str], source: Path, slug: str) -> tuple[list[Submission], list[str]]:
     found: dict[str, list[str]] = {}
     numbers: dict[str, str | None] = {}  # on the learning platform
-    for full, name in _without_common_folder(sorted(names), slug):
+    strays = []
+    for name in sorted(names):
         owner = _owner(name, slug)
         if owner is not None:
             student, number = owner
-            found.setdefault(student, []).append(full)
+            found.setdefault(student, []).append(name)
             numbers[student] = number or numbers.get(student)
-    return [_submission(student, numbers[student], found[student], source, slug) for student in sorted(found)]
-
-
-def _without_common_folder(names: list[str], slug: str) -> list[tuple[str, str]]:
-    """Pairs of a file's name and the same without the folder that all lie in (`submitted/`, an export's title)."""
-    parts = [PurePosixPath(name.replace("\\", "/")).parts for name in names]
-    levels = zip(*(found[:-1] for found in parts), strict=False)
-    common = [level[0] for level in takewhile(lambda level: len(set(level)) == 1, levels)]
-    # A class of one: what is common is then her own folder.
-    keep = next((i for i, part in enumerate(common) if part == slug), len(common))
-    keep = keep - 1 if keep < len(common) else keep
-    if keep == len(common) and common and _MOODLE.fullmatch(f"{common[-1]}/x"):
-        keep -= 1
-    return [(name, "/".join(found[max(0, keep) :])) for name, found in zip(names, parts, strict=True)]
+        elif name.lower().endswith(".ipynb") and not _is_of_another(name, slug):
+            strays.append(name)
+    return [_submission(student, numbers[student], found[student], source, slug) for student in sorted(found)], strays
 
 
 def _owner(name: str, slug: str) -> tuple[str, str | None] | None:
     """Who handed a file in, and her number on the learning platform; None if it is not of this assignment."""
-    parts = name.split("/")
-    if len(parts) >= 3 and parts[1] == slug:  # nbgrader
-        return _student(parts[0]), None
-    match = _MOODLE.fullmatch(name) or _CANVAS.fullmatch(parts[-1])
+    parts = name.replace("\\", "/").split("/")
+    if slug in parts[1:-1]:  # nbgrader
+        return _student(parts[parts.index(slug, 1) - 1]), None
+    match = _MOODLE.fullmatch("/".join(parts[-2:])) or _MOODLE.fullmatch(parts[-1]) or _CANVAS.fullmatch(parts[-1])
     if match:
         return _student(match["student"].replace("_LATE_", "_")), match["lms"]
-    if len(parts) > 1 or not name.lower().endswith(".ipynb"):
+    stem, dot, ending = parts[-1].rpartition(".")
+    if not dot or ending.lower() != "ipynb" or _is_of_another(name, slug):
         return None
-    stem = name[: -len(".ipynb")]
-    student, _, assignment = stem.rpartition("_")
-    if re.fullmatch(r"\d\d-[a-z0-9-]+", assignment) and assignment != slug:
-        return None  # the same student's other assignment
-    return _student(student if assignment == slug and student else stem), None
+    if len(parts) > 1 and stem.lower() == slug:  # a folder for each student
+        return _student(parts[-2]), None
+    match = re.fullmatch(rf"(.+)_{re.escape(slug)}(-\d+)?", stem, re.IGNORECASE | re.DOTALL)
+    if match:
+        return _student(match[1]), None
+    return (_student(stem), None) if len(parts) == 1 else None
+
+
+def _is_of_another(name: str, slug: str) -> bool:
+    """Whether a file says of itself that it belongs to another assignment."""
+    named = {found.lower() for found in _ASSIGNMENT.findall(name)}
+    return bool(named) and slug not in named
 
 
 def _student(name: str) -> str:

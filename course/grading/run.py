@@ -96,9 +96,14 @@ def _summary(tally: "Tally", root: Path) -> None:
     before = f"; {tally.skipped} had their result before" if tally.skipped else ""
     rate = f" ({tally.graded / tally.seconds:.1f} a second)" if tally.graded and tally.seconds else ""
     console.print(f"{counts}{before}. {tally.seconds:.1f} s{rate}.")
-    for student, reason in tally.failures[:SHOWN]:
-        console.print(f"[red]{escape(student)}: {escape(reason)}[/red]", soft_wrap=True)
-    if len(tally.failures) > SHOWN:
-        console.print(f"[red]and {len(tally.failures) - SHOWN} more.[/red]")
+    _listed([f"{student}: {reason}" for student, reason in tally.failures])
+    if tally.strays:
+        console.print("Notebooks that are nobody's, as their names say nothing of student or assignment:")
+        _listed(tally.strays)
     if tally.graded:
         console.print(f"Look at them: nbgrader formgrader, in a JupyterLab for the course folder {escape(str(root))}")
+
+
+def _listed(lines: list[str]) -> None:
+    for line in [*lines[:SHOWN], *([f"and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else [])]:
+        console.print(f"  [red]{escape(line)}[/red]", soft_wrap=True)
