@@ -88,7 +88,7 @@ class Desk:
 
     def session(self) -> dict[str, dict[str, Any]]:
         """What every module of `rnnlib` and the notebook hold now."""
-        modules = {n: m for n, m in sys.modules.items() if n.startswith("rnnlib")}
+        modules = {n: m for n, m in sys.modules.items() if n.partition(".")[0] == "rnnlib"}
         return {"notebook": dict(self.names)} | {n: dict(vars(m)) for n, m in modules.items()}
 
 

@@ -72,7 +72,7 @@ def test_rnnlib_imported_before_is_replaced(toy, tmp_path, monkeypatch, place):
         start(tmp_path / "mine")
         monkeypatch.chdir(tmp_path / "mine")
     use_chapter("01-one")
-    assert not [name for name in sys.modules if name.startswith("rnnlib")]
+    assert not [name for name in sys.modules if name.partition(".")[0] == "rnnlib"]
     assert importlib.import_module("rnnlib.chain") is not old
     assert folder_of_rnnlib() != toy / "rnnlib"
 
