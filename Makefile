@@ -4,6 +4,7 @@ PY      := $(VENV)/bin/python
 READY   := $(VENV)/.ready
 PYTHON  ?= python3
 WORKERS ?= 2
+export OMP_NUM_THREADS := 1
 export PATH := $(abspath $(VENV)/bin):$(PATH)
 
 .PHONY: help book serve lab exercises exercises-current test test-site lint format bench demo mutants lock clean

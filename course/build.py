@@ -175,7 +175,7 @@ def _hidden(chapter: Chapter, cell: nbformat.NotebookNode, name: str) -> None:
 def _card(chapter: Chapter, cell: nbformat.NotebookNode, name: str) -> None:
     """The card on top of an exercise's statement; its anchor is the exercise's id."""
     e = chapter.exercise(name)
-    needs = ", ".join(f"`{need}`" for need in e.needs) or "nothing before it"
+    needs = _needs(e) or "nothing before it"
     star = " ★" if e.star else ""
     cell.source = (
         f'<a id="{e.id}"></a>\n\n'
@@ -184,6 +184,15 @@ def _card(chapter: Chapter, cell: nbformat.NotebookNode, name: str) -> None:
         f"| `{e.id}` | {'●' * e.difficulty}{'○' * (5 - e.difficulty)} | {e.minutes} | {e.total_points} | {needs} |\n\n"
         f"*What it is for:* {e.purpose}\n\n{cell.source}"
     )
+
+
+def _needs(exercise: Exercise) -> str:
+    """The names of the exercises to do first, those of another chapter with its number."""
+    names: dict[str, list[str]] = {}
+    for need in exercise.needs:
+        slug, _, name = need.partition("/")
+        names.setdefault("" if slug == exercise.slug else f"chapter {slug[:2]}: ", []).append(f"`{name}`")
+    return "; ".join(where + ", ".join(found) for where, found in names.items())
 
 
 def _overview(chapter: Chapter, cell: nbformat.NotebookNode, name: str) -> None:

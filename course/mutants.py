@@ -97,7 +97,7 @@ def notebook_rows(chapter: Chapter, wanted: Iterable[Variant]) -> Iterator[Row]:
     """Run versions through the graded cells, hidden tests included, as grading does."""
     notebook, wanted = source_notebook(chapter), list(wanted)
     with tempfile.TemporaryDirectory() as folder:
-        jobs = (graded_cells(notebook, v.exercise.token, _cell(v)) for v in wanted)
+        jobs = (graded_cells(notebook, v.exercise.token, _cell(v), _needed(v)) for v in wanted)
         for variant, outcome in zip(wanted, run_jobs(jobs, Path(folder)), strict=True):
             token = variant.exercise.token
             answer_error = outcome[token]
@@ -106,6 +106,19 @@ def notebook_rows(chapter: Chapter, wanted: Iterable[Variant]) -> Iterator[Row]:
                 visible=outcome.get(f"{token}--check") or answer_error,
                 hidden=outcome.get(f"{token}--hidden") or answer_error,
             )
+
+
+def _needed(variant: Variant) -> set[str]:
+    """The exercises of the same chapter that this one builds on, and what those build on."""
+    own = {exercise.id: exercise for exercise in variant.chapter.exercises}
+    found: set[str] = set()
+    todo = list(variant.exercise.needs)
+    while todo:
+        exercise = own.get(todo.pop())
+        if exercise and exercise.token not in found:
+            found.add(exercise.token)
+            todo += exercise.needs
+    return found
 
 
 def _cell(variant: Variant) -> str:

@@ -11,7 +11,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -25,8 +25,13 @@ __all__ = ["graded_cells", "run_jobs"]
 Job = list[tuple[str, str]]
 
 
-def graded_cells(notebook: "nbformat.NotebookNode", exercise_token: str, answer: str) -> Job:
-    """What grading runs for one exercise: the given cells, the answer in place of the notebook's own, the tests."""
+def graded_cells(
+    notebook: "nbformat.NotebookNode", exercise_token: str, answer: str, needs: Collection[str] = ()
+) -> Job:
+    """What grading runs for one exercise: the given cells, the answer in place of the notebook's own, the tests.
+
+    `needs` are the tokens of exercises of the same notebook that this one builds on: theirs is the notebook's answer.
+    """
     job = []
     for cell in notebook.cells:
         meta = cell.metadata.get("nbgrader", {})
@@ -34,7 +39,7 @@ def graded_cells(notebook: "nbformat.NotebookNode", exercise_token: str, answer:
         given = meta and not meta.get("grade") and not meta.get("solution") and cell.cell_type == "code"
         if grade_id == exercise_token:
             job.append((grade_id, answer))
-        elif given or grade_id.startswith(f"{exercise_token}--"):
+        elif given or grade_id in needs or grade_id.startswith(f"{exercise_token}--"):
             job.append((grade_id, cell.source))
     return job
 

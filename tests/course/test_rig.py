@@ -29,6 +29,14 @@ def test_graded_cells_are_the_given_ones_the_answer_and_its_tests(toy):
     assert "%chapter 01-one" in cells[0][1]
 
 
+def test_what_an_exercise_needs_is_answered_before_it(toy):
+    """A gate that uses an earlier function of its notebook finds the notebook's own answer to it."""
+    ids = [cell.metadata.get("nbgrader", {}).get("grade_id", "") for cell in notebook(toy).cells]
+    other = next(i for i in ids if i.count("--") == 1 and i not in ("01-one--setup", "01-one--double"))
+    with_need = graded_cells(notebook(toy), "01-one--double", "the answer", {other})
+    assert set(dict(with_need)) == {*dict(graded_cells(notebook(toy), "01-one--double", "the answer")), other}
+
+
 def test_right_wrong_and_unwritten_answers(toy, tmp_path):
     """What a student's notebook would get, each from a fresh start."""
     magic = "%%implement rnnlib.sums.double\n"
