@@ -1,0 +1,1 @@
+"""Grading submissions that nobody should trust: a kernel in a sandbox, and a referee outside it."""
