@@ -6,8 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from course.checks.driver import drive
 from course.checks.run import CheckFailed, expect, holds
 from course.checks.toys import leaky_step, two_part_step
+from course.checks.training import hopeless, reber_forward, reber_run, reber_strings, train_on_reber
+
+__all__ = ["reber_strings", "share_legal", "train_on_reber"]  # for the notebook's experiment
 
 GATE = 0.99  # share of fresh strings in which every predicted symbol must be legal
 PASSED_BY = "a right backward step reached 1.000 on each of 20 seeds"
@@ -36,85 +40,7 @@ def _earlier_chapters() -> Iterator[None]:
         ) from None
 
 
-# --- a training loop for the gate and for the notebook's experiment
-
-
-def reber_strings(rng: np.random.Generator, count: int) -> Any:
-    """A batch of embedded Reber strings in float32."""
-    from rnnlib.reber import reber_batch, reber_string
-
-    return reber_batch([reber_string(rng, embedded=True) for _ in range(count)], embedded=True, dtype=np.float32)
-
-
-def add_up(pieces: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """The sum of the steps' gradients, entry by entry."""
-    stacked = {name: np.stack([piece[name] for piece in pieces]) for name in pieces[0]}
-    return {name: values.sum(axis=0) for name, values in stacked.items()}
-
-
-def start_net(rng: np.random.Generator, inputs: int, hidden: int) -> dict[str, np.ndarray]:
-    """First weights of a cell, so that the gate depends on one function alone; `elman_init` may stand in."""
-    shapes = {"W_xh": (inputs, hidden), "W_hh": (hidden, hidden)}
-    drawn = {name: rng.uniform(-1, 1, shape) * np.sqrt(3 / shape[0]) for name, shape in shapes.items()}
-    return drawn | {"b_h": np.zeros(hidden)}
-
-
-def train_on_reber(
-    step_backward: Callable[..., Any],
-    seed: int = 0,
-    batches: int = 600,
-    hidden: int = 32,
-    init: Callable[..., dict[str, np.ndarray]] = start_net,
-    add: Callable[[list[dict[str, np.ndarray]]], dict[str, np.ndarray]] = add_up,
-    report: Callable[[int, float], None] = lambda batch, loss: None,
-) -> dict[str, np.ndarray]:
-    """Train a net to predict the next symbol of embedded Reber strings; returns its parameters.
-
-    The optimizer is Adam with a rate that falls to zero; gradients longer than 1 are cut to length 1.
-    """
-    from rnnlib.output import output_init
-
-    rng = np.random.default_rng(seed)
-    params = init(rng, 7, hidden) | output_init(rng, hidden, 7)
-    params = {name: np.asarray(value, np.float32) for name, value in params.items()}
-    first, second = ({name: np.zeros_like(value) for name, value in params.items()} for _ in range(2))
-    for i in range(1, batches + 1):
-        loss, grads = _loss_and_gradients(params, reber_strings(rng, 32), step_backward, add)
-        length = np.sqrt(sum(float(np.vdot(g, g)) for g in grads.values()))
-        for name, grad in grads.items():
-            grad = grad / max(1.0, length)
-            first[name] = 0.9 * first[name] + 0.1 * grad
-            second[name] = 0.99 * second[name] + 0.01 * grad * grad
-            scale = np.sqrt(second[name] / (1 - 0.99**i)) + 1e-8
-            params[name] = params[name] - 0.02 * (1 - i / batches) / (1 - 0.9**i) * first[name] / scale
-        report(i, loss)
-    return params
-
-
-def _loss_and_gradients(
-    params: dict[str, np.ndarray], batch: Any, step_backward: Callable[..., Any], add: Callable[..., Any]
-) -> tuple[float, dict[str, np.ndarray]]:
-    from rnnlib.losses import cross_entropy
-    from rnnlib.output import output_layer_backward
-
-    hs, caches, logits = _forward(params, batch.xs)
-    loss, d_logits = cross_entropy(logits, batch.targets, batch.mask)
-    dhs, grads = output_layer_backward(params, d_logits, (hs,))
-    from_later, pieces = np.zeros_like(hs[0]), []
-    for t in range(len(caches) - 1, -1, -1):
-        _, (from_later,), piece = step_backward(params, (dhs[t] + from_later,), caches[t])
-        pieces.append(piece)
-    return loss, grads | add(pieces)
-
-
-def _forward(params: dict[str, np.ndarray], xs: np.ndarray) -> tuple[np.ndarray, list[Any], np.ndarray]:
-    from rnnlib.elman import elman_step
-    from rnnlib.output import output_layer
-    from rnnlib.sequence import rnn_forward
-
-    zeros = np.zeros((xs.shape[1], params["b_h"].size), xs.dtype)
-    states, _, caches = rnn_forward(elman_step, params, xs, (zeros,))
-    return states, caches, output_layer(params, states)[0]
+# --- a training run
 
 
 def share_legal(predictions: np.ndarray, batch: Any) -> float:
@@ -194,20 +120,14 @@ def _arrays_of(answer: Any) -> list[tuple[str, np.ndarray]]:
 @holds("04-elman/elman_step_backward", "a net trained with it predicts legal symbols")
 @_earlier_chapters()
 def _(elman_step_backward):
-    recent: list[float] = []
-
-    def watch(batch: int, loss: float) -> None:
-        recent.append(loss)
-        late = float(np.mean(recent[-20:]))
-        if not np.isfinite(loss) or (batch == 150 and late > 0.75):
-            raise CheckFailed(
-                f"after {batch} batches of embedded Reber strings the loss is {late:.2f} nats; {PASSED_BY} and had "
-                "brought it below 0.6 by then. Mend the failures above first."
-            )
-
-    params = train_on_reber(elman_step_backward, report=watch)
+    params, losses = drive(reber_run, elman_step_backward)
+    if params is None or hopeless(losses):
+        raise CheckFailed(
+            f"after {len(losses)} batches of embedded Reber strings the loss is {float(np.mean(losses[-20:])):.2f} "
+            f"nats; {PASSED_BY} and had brought it below 0.6 by then. Mend the failures above first."
+        )
     batch = reber_strings(np.random.default_rng(1), 1000)
-    share = share_legal(_forward(params, batch.xs)[2].argmax(axis=-1), batch)
+    share = share_legal(reber_forward(params, batch.xs)[2].argmax(axis=-1), batch)
     expect(
         share >= GATE,
         f"after training, every predicted symbol is legal in {share:.3f} of 1,000 fresh strings, expected {GATE} or "

@@ -20,8 +20,11 @@ was an argument of the same call.
 import ast
 import builtins
 import contextlib
+import inspect
+import math
 import select
 import socket
+import sys
 import time
 import weakref
 from collections import OrderedDict
@@ -33,7 +36,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from course.exercises import Exercise
-from course.grading.student import Excerpt
+from course.grading.student import NOTEBOOK, Excerpt
 from course.grading.wire import LIMITS, Kept, Memory, WireError, WireLimits, pack, receive, send, unpack
 
 CONNECT_SECONDS = 5.0
@@ -112,7 +115,7 @@ class Referee:
         began = time.monotonic()
         out = Excerpt(int(self._limits.output_kb * 1000))
         calls = self._calls(began + self._limits.test_seconds, out)
-        proxies = {name: self._proxy(name, calls) for name in names}
+        proxies = {name: _proxy(name, calls) for name in names}
         namespace: dict[str, Any] = {"__name__": "__main__"} | proxies
         error = value = None
         try:
@@ -154,16 +157,17 @@ class Referee:
         except OSError:
             return None
 
-    def _proxy(self, name: str, calls: "_Calls") -> Callable[..., Any]:
-        """A function that the student's kernel runs. As an argument it goes by its name in `rnnlib`, as any other."""
 
-        def proxy(*args: Any, **kwargs: Any) -> Any:
-            return calls.call(name, args, kwargs)
+def _proxy(name: str, calls: "_Calls") -> Callable[..., Any]:
+    """A function that the student's kernel runs. `drive` runs a loop of the checks there (`course.checks.driver`)."""
 
-        exercise = self._exercises.get(name)
-        proxy.__name__ = proxy.__qualname__ = name
-        proxy.__module__ = (exercise.module if exercise else None) or "__main__"
-        return proxy
+    def proxy(*args: Any, **kwargs: Any) -> Any:
+        return calls.call(name, args, kwargs)
+
+    proxy.__name__ = proxy.__qualname__ = name
+    vars(proxy)["drive"] = calls.drive
+    calls.known.functions[f"{NOTEBOOK}:{name}"] = proxy
+    return proxy
 
 
 def _compiled(source: str, names: Collection[str], credit: bool) -> tuple[CodeType, CodeType | None]:
@@ -238,26 +242,39 @@ class _Calls:
     live: int = 0  # bytes of large arrays that came, and that the cell still holds
     told: int = 0  # bytes of all that was not arrays
     fault: TestCellError | None = None
+    known: Memory = field(default_factory=Memory)  # the proxies, by the names that they have as arguments
     broken: str = "the student's kernel does not answer"
     past: OrderedDict[str, Kept] = field(default_factory=OrderedDict)
 
-    def call(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def drive(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """What a function of ours returns when it runs beside the student's, for as long as the cell has time."""
+        source = inspect.getsource(sys.modules[function.__module__])
+        return self.call(function.__name__, args, kwargs, source, math.inf)
+
+    def call(
+        self,
+        name: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        source: str | None = None,
+        seconds: float | None = None,
+    ) -> Any:
         """What the student's function returns, or the exception it raises; arguments change as it changes them."""
         self.number += 1
         arguments = list(args), kwargs
         try:
-            data, memory = pack(
-                {"number": self.number, "name": name, "args": arguments[0], "kwargs": kwargs}, self.wire
-            )
+            content = {"number": self.number, "name": name, "args": arguments[0], "kwargs": kwargs}
+            content["source"] = source
+            data, memory = pack(content, self.wire, self.known)
         except WireError as error:
             self.fault = TestCellError(f"the test cell calls {name} with what cannot be sent: {error}")
             raise self.fault from None
-        reply = self._exchange(name, data, memory)
+        reply = self._exchange(name, data, memory, self.seconds if seconds is None else seconds)
         self.out.write(reply["said"])
         if reply["after"] is not None:
             _put_back(arguments, reply["after"])
-        for key, content in reply["changed"].items():
-            self._change(key, content)
+        for key, changed in reply["changed"].items():
+            self._change(key, changed)
         if reply["error"] is not None:
             raise _student_error(*reply["error"])
         return reply["value"]
@@ -268,20 +285,22 @@ class _Calls:
             self.connection.close()
             self.connection = None
 
-    def _exchange(self, name: str, data: bytes, memory: Memory) -> dict[str, Any]:
+    def _exchange(self, name: str, data: bytes, memory: Memory, seconds: float) -> dict[str, Any]:
         """Send a call, receive its reply. Whatever else comes ends the connection, and the calls of this cell."""
         now = time.monotonic()
         if now >= self.deadline:
             raise _OutOfTime
         if self.connection is None:
             raise StudentError(f"{name} cannot be called: {self.broken}")
-        due = min(self.deadline, now + self.seconds)
+        due = min(self.deadline, now + seconds)
         try:
             if select.select([self.connection], [], [], 0)[0]:
                 raise WireError("it wrote unasked, or closed the connection")
             self.connection.settimeout(due - now)
             send(self.connection, data)
-            reply, new = unpack(receive(self.connection, self.wire, due), self.wire, memory, memory.functions)
+            reply, new = unpack(
+                receive(self.connection, self.wire, due), self.wire, memory, memory.functions.__getitem__
+            )
             self._admit(reply, memory, new)
         except TimeoutError:
             raise self._too_late(name) from None

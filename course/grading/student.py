@@ -8,10 +8,12 @@
 `namespace` is where functions are looked up: the notebook's, unless given. Nothing here is trusted by anybody: whatever
 a student does to this module, or to the socket, she can only choose the answers of her own functions.
 
-A call is `{"number", "name", "args", "kwargs"}`. A reply is `{"number", "value", "error", "said", "after", "changed"}`:
-`error` is None or (name, names of its builtin classes, message, where in her code); `said` the beginning of what was
-printed; `after` is None or (args, kwargs) where a container among the arguments has changed; `changed` has the
-contents of the arrays that have changed, by "number:index", of this call or of an earlier one that she still holds.
+A call is `{"number", "name", "args", "kwargs", "source"}`; with a source, the function is one that this source
+defines, a training loop of the checks for one, and hers are among its arguments. A reply is `{"number", "value",
+"error", "said", "after", "changed"}`: `error` is None or (name, names of its builtin classes, message, where in her
+code); `said` the beginning of what was printed; `after` is None or (args, kwargs) where a container among the
+arguments has changed; `changed` has the contents of the arrays that have changed, by "number:index", of this call or
+of an earlier one that she still holds.
 """
 
 import builtins
@@ -27,12 +29,25 @@ from typing import Any
 
 import numpy as np
 
-from course.grading.wire import LIMITS, Kept, Memory, WireError, WireLimits, outline, pack, receive, send, unpack
+from course.grading.wire import (
+    LIMITS,
+    Kept,
+    Memory,
+    WireError,
+    WireLimits,
+    library_function,
+    outline,
+    pack,
+    receive,
+    send,
+    unpack,
+)
 
 LONGEST, KEPT = 4000, 256  # characters of a message or of what is printed; arrays that are watched
 HERE = Path(__file__).parent
+NOTEBOOK = "notebook"  # what a graded function's name begins with where it is an argument
 
-__all__ = ["Excerpt", "serve"]
+__all__ = ["NOTEBOOK", "Excerpt", "serve"]
 
 
 class Excerpt(io.StringIO):
@@ -89,7 +104,7 @@ class _Held:
 
 def _reply(data: bytes, names: dict[str, Any], kept: list[_Held], limits: WireLimits) -> bytes:
     """Run the call that the bytes describe; the bytes of the reply. No result outlives this function here."""
-    call, memory = unpack(data, limits)
+    call, memory = unpack(data, limits, functions=lambda name: _argument(name, names))
     kept[:] = [held for held in kept if held.alive()][-KEPT:]
     kept += _held(call["number"], memory, 0)
     arguments = call["args"], call["kwargs"]
@@ -98,7 +113,7 @@ def _reply(data: bytes, names: dict[str, Any], kept: list[_Held], limits: WireLi
     value = error = None
     try:
         with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said), np.errstate(all="ignore"):
-            value = _find(call["name"], names)(*call["args"], **call["kwargs"])
+            value = _find(call["name"], names, call["source"])(*call["args"], **call["kwargs"])
     except BaseException as raised:
         error = _describe(raised)
     if os.getpid() != parent:
@@ -108,7 +123,7 @@ def _reply(data: bytes, names: dict[str, Any], kept: list[_Held], limits: WireLi
         after = None if outline(arguments, memory, limits) == before else arguments
         changed = dict(_changed(kept))
         data, new = pack(reply | {"after": after, "changed": changed}, limits, memory)
-        if new.functions:
+        if not new.functions.keys() <= memory.functions.keys():
             raise WireError("a function comes back only where it was an argument")
     except WireError as refused:
         message = f"{call['name']}: what it returns, or leaves in its arguments, cannot be graded: {refused}"
@@ -118,10 +133,23 @@ def _reply(data: bytes, names: dict[str, Any], kept: list[_Held], limits: WireLi
     return data
 
 
-def _find(name: str, names: dict[str, Any]) -> Any:
+def _find(name: str, names: dict[str, Any], source: str | None = None) -> Any:
+    """The function to call: one of the notebook's, or one that the source of a module defines."""
+    if source is not None:
+        module = {"__name__": "driver"}
+        exec(compile(source, "driver", "exec"), module)
+        return module[name]
     if name not in names:
         raise NameError(f"name {name!r} is not defined")
     return names[name]
+
+
+def _argument(name: str, names: dict[str, Any]) -> Any:
+    """A function among the arguments: one of the library's, or of the notebook's, and then perhaps not there."""
+    home, _, own = name.partition(":")
+    if home != NOTEBOOK:
+        return library_function(name)
+    return names[own] if own in names else lambda *args, **kwargs: _find(own, names)
 
 
 def _held(number: int, memory: Memory, first: int) -> Iterator[_Held]:

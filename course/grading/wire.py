@@ -5,8 +5,9 @@
     send(connection, data)                                receive(connection, limits, deadline) -> bytes
 
 A value is None, bool, int (256 bits), float, str, a list, tuple or dict with string keys of such values, an array or
-NumPy scalar of a plain dtype, a type or dtype of numbers, a `numpy.random.Generator` over PCG64, or a function of
-`rnnlib` or of the toy cells (by name, as in `course.plain`). Everything else is a `WireError`, on both sides.
+NumPy scalar of a plain dtype, a type or dtype of numbers, a `numpy.random.Generator` over PCG64, a function of
+`rnnlib` or of the toy cells (by name, as in `course.plain`), or one that both sides know by a name of its own.
+Everything else is a `WireError`, on both sides.
 
 A message is MAGIC, the length of its head, the head as JSON, and the blocks of memory. The head is `[value, blocks,
 arrays]`: arrays lie in blocks at an offset with strides, counted in elements, so arrays that share memory still do
@@ -23,7 +24,7 @@ import socket
 import struct
 import time
 import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from types import FunctionType
 from typing import Any
@@ -46,7 +47,7 @@ _TYPES: dict[str, type] = {"bool": bool, "int": int, "float": float} | {f"np.{t.
 _TYPE_NAMES = {t: name for name, t in _TYPES.items()}
 
 __all__ = ["LIMITS", "Kept", "Memory", "WireError", "WireLimits", "decode", "encode"]
-__all__ += ["outline", "pack", "receive", "send", "unpack"]
+__all__ += ["library_function", "outline", "pack", "receive", "send", "unpack"]
 
 
 class WireError(PlainError):
@@ -202,7 +203,9 @@ class _Writer:
     def named(self, v: Any) -> Any:
         """Functions and generators that are known, and the few objects that have a spelling of their own."""
         if id(v) in self.functions:
-            return {"function": self.functions[id(v)]}
+            name = self.functions[id(v)]
+            self.memory.functions[name] = v
+            return {"function": name}
         if isinstance(v, type) and v in _TYPE_NAMES:
             return {"type": _TYPE_NAMES[v]}
         if isinstance(v, np.dtype) and v.str in _DTYPES:
@@ -219,7 +222,7 @@ class _Writer:
                 raise WireError(str(error)) from None
             self.memory.functions[skeleton["function"]] = v
             return skeleton
-        raise WireError(f"a value of type {type(v).__name__} is not plain data")
+        raise WireError(f"a value of type {type(v).__name__[:60]} is not plain data")
 
 
 def _state(generator: np.random.Generator) -> list[int]:
@@ -346,11 +349,11 @@ def unpack(
     data: bytes | bytearray,
     limits: WireLimits = LIMITS,
     known: Memory = _NOTHING,
-    functions: Mapping[str, Callable[..., Any]] | None = None,
+    functions: Callable[[str], Any] | None = None,
 ) -> tuple[Any, Memory]:
     """The value that `pack` wrote, and the memory that it makes known.
 
-    `functions` are those that may be named; without it, those of `rnnlib` and of the toy cells.
+    `functions` gives the function of a name, or raises KeyError; without it, those of `rnnlib` and of the toy cells.
     """
     try:
         return _Reader(limits, known, functions).read(memoryview(data))
@@ -380,8 +383,8 @@ def _sizes(v: Any) -> tuple[int, ...]:
 
 
 class _Reader:
-    def __init__(self, limits: WireLimits, known: Memory, functions: Mapping[str, Callable[..., Any]] | None) -> None:
-        self.limits, self.known, self.functions = limits, known, functions
+    def __init__(self, limits: WireLimits, known: Memory, functions: Callable[[str], Any] | None) -> None:
+        self.limits, self.known, self.functions = limits, known, functions or library_function
         self.memory, self.nodes, self.shown = Memory(), 0, 0
         self.states: list[tuple[np.random.Generator, Any]] = []  # set when all has been read, or not at all
 
@@ -501,15 +504,18 @@ class _Reader:
             return _TYPES[content]
         if kind == "dtype" and content in _DTYPES:
             return _DTYPES[content]
-        _need(kind == "function" and (self.functions is None or content in self.functions), "an unknown part")
-        if self.functions is not None:
-            return self.functions[content]
+        _need(kind == "function", "an unknown part")
         try:
-            function = restore({"function": content}, [])
-        except PlainError as error:
-            raise WireError(str(error)[:200]) from None
+            function = self.functions(content)
+        except (KeyError, PlainError) as error:
+            raise WireError(f"a function that may not be named: {str(error)[:200]}") from None
         self.memory.functions[content] = function
         return function
+
+
+def library_function(name: str) -> Any:
+    """The function of `rnnlib` or of the toy cells with that name, such as "rnnlib.elman:elman_step"."""
+    return restore({"function": name}, [])
 
 
 # --- a stream of messages

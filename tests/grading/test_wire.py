@@ -206,9 +206,9 @@ def test_functions_can_be_limited_to_some():
     """The referee takes back only what it gave: a name of the library would bring the reference."""
     data = encode(elman_step)
     assert decode(data) is elman_step
-    assert unpack(data, functions={"rnnlib.elman:elman_step": toys.leaky_step})[0] is toys.leaky_step
+    assert unpack(data, functions={"rnnlib.elman:elman_step": toys.leaky_step}.__getitem__)[0] is toys.leaky_step
     with pytest.raises(WireError):
-        unpack(data, functions={})
+        unpack(data, functions={}.__getitem__)
 
 
 def test_an_array_is_kept_as_long_as_its_memory():
@@ -408,7 +408,7 @@ def test_a_message_that_encode_did_not_write_is_refused(data):
 def harmless(data: bytes, known: Memory = wire._NOTHING) -> None:
     """No bytes do more than raise a WireError, or give a value that could have been sent."""
     try:
-        value, _ = unpack(data, SMALL, known, {})
+        value, _ = unpack(data, SMALL, known, {}.__getitem__)
     except WireError:
         return
     for a in _arrays(value):
