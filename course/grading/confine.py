@@ -96,7 +96,7 @@ def set_limits(*, memory_mb: int, processor_seconds: int, file_mb: int, open_fil
     occupied = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     limits = {
         resource.RLIMIT_AS: occupied + memory_mb * _MIB,
-        resource.RLIMIT_CPU: processor_seconds,
+        resource.RLIMIT_CPU: processor_seconds + 2,  # the warden counts for all processes, and comes first
         resource.RLIMIT_FSIZE: file_mb * _MIB,
         resource.RLIMIT_NOFILE: open_files,
         resource.RLIMIT_CORE: 0,

@@ -24,9 +24,11 @@ from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning import KernelProvisionerBase
+from jupyter_client.session import Session
 from jupyter_core.utils import ensure_async, run_sync
+from traitlets import Instance
 
-from course.grading.sandbox import Kernel, KernelProcess, Limits, Sandbox
+from course.grading.sandbox import Kernel, KernelLost, KernelProcess, Limits, Sandbox
 
 __all__ = ["AsyncClient", "BlockingClient", "SandboxProvisioner", "manager_of"]
 
@@ -95,9 +97,61 @@ def _files_of(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
 
+_CONTENT: dict[str, dict[str, type]] = {  # of each kind of message: the fields that it must have
+    "clear_output": {},
+    "display_data": {"data": dict, "metadata": dict},
+    "error": {"ename": str, "evalue": str, "traceback": list},
+    "execute_input": {"code": str, "execution_count": int},
+    "execute_reply": {"status": str},
+    "execute_result": {"data": dict, "metadata": dict, "execution_count": int},
+    "input_request": {"prompt": str},
+    "interrupt_reply": {},
+    "kernel_info_reply": {},
+    "shutdown_reply": {},
+    "status": {"execution_state": str},
+    "stream": {"name": str, "text": str},
+    "update_display_data": {"data": dict, "metadata": dict},
+}
+
+
+class _Reader(Session):
+    """Reads what a kernel sends as what it is: bytes from a student, who has the key that signs them."""
+
+    process: KernelProcess = Instance(KernelProcess)  # type: ignore[assignment]  # a trait, for every client's copy
+
+    def feed_identities(self, msg_list: Any, copy: bool = True) -> Any:
+        try:
+            return super().feed_identities(msg_list, copy)
+        except ValueError:
+            raise self._lost("bytes that are no message") from None
+
+    def deserialize(self, msg_list: Any, content: bool = True, copy: bool = True) -> dict[str, Any]:
+        """The message; one of a kind that a notebook does not need comes back empty, with the kind `ignored`."""
+        try:
+            message = super().deserialize(msg_list, content, copy)
+            kind, inside = message["msg_type"], message["content"]
+            wanted = _CONTENT.get(kind)
+            if wanted is None:
+                return {**message, "msg_type": "ignored", "header": {"msg_type": "ignored"}, "content": {}}
+            right = all(isinstance(inside[name], kind) for name, kind in wanted.items())
+            lines = inside.get("traceback", [])
+            right = right and isinstance(message["parent_header"], dict) and isinstance(lines, list)
+            right = right and all(isinstance(line, str) for line in lines)
+        except Exception as error:
+            raise self._lost(f"a message that cannot be read ({type(error).__name__})") from None
+        if not right:
+            raise self._lost(f"a {kind} that is not what it should be")
+        return message
+
+    def _lost(self, what: str) -> KernelLost:
+        self.process.blame = f"it sent {what}"
+        self.process.kill()
+        return KernelLost(f"the kernel was stopped: it sent {what}")
+
+
 def manager_of(process: KernelProcess, connection: KernelConnectionInfo) -> AsyncKernelManager:
     """A manager of a kernel that runs already."""
-    manager = _Manager(context=zmq.asyncio.Context())
+    manager = _Manager(context=zmq.asyncio.Context(), session=_Reader(process=process))
     manager.load_connection_info(connection)
     manager._kernel_spec = KernelSpec(argv=["-"], display_name="Sandbox", language="python", interrupt_mode="message")
     manager.provisioner = SandboxProvisioner(kernel_spec=manager._kernel_spec, parent=manager)

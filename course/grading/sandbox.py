@@ -108,6 +108,7 @@ class KernelProcess:
         self._received = b""
         self._lock = threading.Lock()
         self.ended = False
+        self.blame: str | None = None  # why it was killed from outside, where that was its own doing
 
     @property
     def reports(self) -> list[bytes]:
@@ -196,6 +197,8 @@ class Kernel:
         """None while it runs; then, in words for people, why it no longer does."""
         if self.process.alive():
             return None
+        if self.process.blame:
+            return self.process.blame
         limits = self.limits
         words = {
             "memory": f"it used more than {limits.memory_mb} MB of memory",
@@ -416,6 +419,13 @@ def _short_place() -> str:
     return "/tmp" if os.access("/tmp", os.W_OK) else tempfile.gettempdir()
 
 
+def _program(name: str) -> str:
+    path = shutil.which(name)
+    if path is None:
+        raise SandboxUnavailable(f"There is no command `{name}`, which the sandbox needs.")
+    return path
+
+
 class _Walls:
     """The command line that starts Python in bubblewrap, and the files it needs."""
 
@@ -439,7 +449,7 @@ class _Walls:
         if self.drop is None:
             return []
         user, group = self.drop
-        become = ["setpriv", f"--reuid={user}", f"--regid={group}", "--clear-groups", "--inh-caps=-all"]
+        become = [_program("setpriv"), f"--reuid={user}", f"--regid={group}", "--clear-groups", "--inh-caps=-all"]
         become.append("--bounding-set=-all")
         covers = sorted({str(cover) for place in self.places if (cover := _closed_to_others(place))})
         if not covers:
@@ -448,10 +458,10 @@ class _Walls:
         for place in self.places:
             if _closed_to_others(place):
                 show += _bind(place)
-        return ["bwrap", "--die-with-parent", "--dev-bind", "/", "/", *show, "--", *become]
+        return [_program("bwrap"), "--die-with-parent", "--dev-bind", "/", "/", *show, "--", *become]
 
     def _bubblewrap(self) -> list[str]:
-        arguments = ["bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--hostname", "sandbox"]
+        arguments = [_program("bwrap"), "--unshare-all", "--die-with-parent", "--new-session", "--hostname", "sandbox"]
         arguments += ["--uid", _USER_INSIDE, "--gid", _USER_INSIDE, "--cap-drop", "ALL", "--clearenv"]
         for place in map(Path, _SYSTEM):
             if place.is_symlink():

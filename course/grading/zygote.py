@@ -41,8 +41,8 @@ _IMPORTS = (  # what a kernel imports until its first cells have run, an error a
     "course.implement",
     "faulthandler",
     "ipykernel.debugger",
+    "matplotlib.backends.backend_agg",
     "matplotlib.pyplot",
-    "matplotlib_inline.backend_inline",
     "numpy.random",
     "pygments.formatters.terminal256",
     "stack_data",
@@ -300,6 +300,7 @@ def _kernel(order: dict[str, Any], tell: int, isolate: bool) -> None:
 
 def _write_files(order: dict[str, Any]) -> None:
     home = Path(order["home"])
+    home.mkdir(exist_ok=True)
     for name, data in order["files"].items():
         (home / name).parent.mkdir(parents=True, exist_ok=True)
         (home / name).write_bytes(base64.b64decode(data))
