@@ -14,6 +14,7 @@ reach a Python below /root; then an outer bubblewrap, still root's, shows it tho
 
 import base64
 import contextlib
+import fcntl
 import functools
 import json
 import os
@@ -27,6 +28,7 @@ import sys
 import sysconfig
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -47,6 +49,8 @@ HOME = "/home/student"
 _COURSE = "/opt/course"  # in the sandbox: the modules of `course` that notebooks use
 _USER_INSIDE = "1000"
 _START_SECONDS = 60
+_PREFIX = "rnn-grading-"
+_OLD_SECONDS = 60
 _CHANNELS = 4
 _MESSAGES = 64  # times Limits.output_kb: what a kernel may send in all before it is stopped
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64")
@@ -267,7 +271,9 @@ class Sandbox:
     def __enter__(self) -> "Sandbox":
         if not self.no_sandbox and (why := self.available(self._user)):
             raise SandboxUnavailable(why)
-        self.root = Path(tempfile.mkdtemp(prefix="rnn-", dir=_short_place()))
+        _remove_left_over()
+        self.root = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=_short_place()))
+        self._held = _hold(self.root)
         try:
             self._walls = None if self.no_sandbox else _Walls(self.root, self._user)
             for name in ("kernels", "sockets"):
@@ -283,6 +289,8 @@ class Sandbox:
         self._stop()
         self._starter.shutdown()
         shutil.rmtree(self.root, ignore_errors=True)
+        if self._held is not None:
+            os.close(self._held)
 
     def _start(self) -> None:
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
@@ -424,6 +432,28 @@ def _program(name: str) -> str:
     if path is None:
         raise SandboxUnavailable(f"There is no command `{name}`, which the sandbox needs.")
     return path
+
+
+def _hold(folder: Path) -> int | None:
+    """Mark a folder as in use by this process; None if another one uses it."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _remove_left_over() -> None:
+    """Remove the folders of graders that were killed."""
+    for folder in Path(_short_place()).glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError):  # another user's, or gone meanwhile
+            status = folder.lstat()
+            old = time.time() - status.st_mtime > _OLD_SECONDS  # a new one may not be held yet
+            if old and status.st_uid == os.geteuid() and (held := _hold(folder)) is not None:
+                shutil.rmtree(folder, ignore_errors=True)
+                os.close(held)
 
 
 class _Walls:

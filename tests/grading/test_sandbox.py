@@ -619,6 +619,18 @@ def test_nothing_outlives_a_grader_that_is_killed(tmp_path):
     assert wait_until(lambda: not marked(marker))
 
 
+def test_folders_of_killed_graders_are_removed_and_those_in_use_are_not():
+    """A grader that was killed leaves its folder; the next one takes it away."""
+    with Sandbox(no_sandbox=True) as running:
+        left = running.root.with_name(running.root.name + "-left")
+        left.mkdir()
+        for folder in (left, running.root):
+            os.utime(folder, (0, 0))
+        with Sandbox(no_sandbox=True):
+            assert not left.exists()
+            assert running.root.exists()
+
+
 def test_a_sandbox_that_dies_is_started_again():
     """Its kernels are lost and say so; the next one runs."""
     with Sandbox() as sandbox:
