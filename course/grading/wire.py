@@ -18,6 +18,7 @@ never sent, and never reachable from the other side.
 `decode` of any bytes whatsoever returns a value within the limits or raises WireError.
 """
 
+import bisect
 import json
 import math
 import socket
@@ -233,7 +234,8 @@ def _state(generator: np.random.Generator) -> list[int]:
 def _lay_out(memory: Memory, known: Memory) -> tuple[list[Any], list[Any], list[np.ndarray]]:
     """Find each array its block: a known one, or a new one that it shares with those that overlap it."""
     places = [_place(a) for a in memory.arrays]
-    spans: list[Span | None] = [_known_span(place, known) for place in places]
+    shared = sorted((_address(f), n) for n, f in enumerate(known.blocks) if f is not None and f.size)
+    spans: list[Span | None] = [_known_span(place, known, shared) for place in places]
     blocks: list[Any] = []
     payload: list[np.ndarray] = []
     new = [i for i, span in enumerate(spans) if span is None]
@@ -284,16 +286,16 @@ def _place(a: np.ndarray) -> _Place:
     return _Place(a, start, low, high, strides)
 
 
-def _known_span(place: _Place, known: Memory) -> Span | None:
-    """The place in a known block, if the array lies wholly in it."""
-    size = place.dtype.itemsize
-    for number, flat in enumerate(known.blocks):
-        if flat is None or flat.dtype != place.dtype or not flat.size or not place.high:
-            continue
-        begin = _address(flat)
-        if begin <= place.low and place.high <= begin + flat.nbytes and (place.start - begin) % size == 0:
-            return Span(number, (place.start - begin) // size, place.strides)
-    return None
+def _known_span(place: _Place, known: Memory, shared: list[tuple[int, int]]) -> Span | None:
+    """The place in a known block, if the array lies wholly in it; `shared` has the blocks' addresses in order."""
+    found = bisect.bisect_right(shared, (place.low, len(known.blocks)))
+    if not found or not place.high:
+        return None
+    begin, number = shared[found - 1]
+    flat, size = known.blocks[number], place.dtype.itemsize
+    if flat is None or flat.dtype != place.dtype or place.high > begin + flat.nbytes or (place.start - begin) % size:
+        return None
+    return Span(number, (place.start - begin) // size, place.strides)
 
 
 def _overlapping(new: list[int], places: list[_Place]) -> Iterable[list[int]]:
@@ -368,13 +370,8 @@ def _need(condition: Any, what: str) -> None:
         raise WireError(f"not a message: {what}")
 
 
-def _int(text: str) -> int:
-    _need(len(text) <= MAX_BITS // 3, "an int is too large")
-    return int(text)
-
-
 _WRITE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode  # made once: making one takes its time
-_READ = json.JSONDecoder(parse_int=_int).decode
+_READ = json.JSONDecoder().decode
 
 
 def _sizes(v: Any) -> tuple[int, ...]:
@@ -455,7 +452,10 @@ class _Reader:
     def build(self, v: Any, depth: int) -> Any:
         self.nodes += 1
         _need(self.nodes <= self.limits.nodes and depth <= self.limits.depth, "too many parts, or nested too deep")
-        if v is None or type(v) in (bool, int, float):
+        if v is None or type(v) in (bool, float):
+            return v
+        if type(v) is int:
+            _need(v.bit_length() <= MAX_BITS, "an int is too large")
             return v
         if type(v) is str:
             return self.text(v)

@@ -70,6 +70,11 @@ class Times:
     output_kb: float = 20
 
 
+QUICK = Times(call_seconds=0.5, test_seconds=2.0)
+TOO_LONG = "Stopped: the tests took longer than 2 seconds."
+CALLS = 500  # that a test cell of a notebook may need: a thousand take a second
+
+
 class Child:
     """A process in the place of a student's kernel."""
 
@@ -238,6 +243,51 @@ def test_a_graded_function_is_an_argument_by_name():
         result = referee.run_cell(textwrap.dedent(cell), ["running_total", "f", "g", "h"])
     assert result.passed, result.error
     assert "comes back only where it was an argument" in result.stdout  # here it would be the reference
+
+
+@pytest.fixture
+def loops(tmp_path, monkeypatch) -> None:
+    """A module with a loop that can be driven."""
+    body = "for _ in range(times):\n        start = step(start)\n    return also(start) if also else start\n"
+    (tmp_path / "loops.py").write_text(f"def many(step, times, start, also=None):\n    {body}")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "loops", raising=False)
+
+
+def test_a_long_loop_runs_beside_her_function(loops):
+    """One call, however often hers is called in it; with functions of hers among the arguments; errors as ever."""
+    student = "def f(x):\n    return x + 1\ndef g(x):\n    return 1 / (x - 5000)"
+    cell = """
+        from course.checks.driver import drive
+        from loops import many
+        assert drive(many, f, 3000, 0) == 3000
+        assert drive(many, f, 4, start=0, also=g) == 1 / (4 - 5000)
+        try:
+            drive(many, f, 5000, 0, g)
+        except ZeroDivisionError:
+            pass
+        try:
+            drive(many, h, 1, 0)
+        except NameError as error:
+            assert str(error) == "name 'h' is not defined"
+        else:
+            raise AssertionError
+    """
+    assert passes(student, cell).calls == 4
+
+
+def test_a_long_loop_has_the_time_of_its_cell(loops):
+    """Longer than a call may take; not longer than the cell."""
+    student = "import time\ndef f(x):\n    time.sleep(0.1)\n    return x"
+    cell = """
+        from course.checks.driver import drive
+        from loops import many
+        assert drive(many, f, TIMES, 0) == 0
+    """
+    with Child(student) as child:
+        result = child.cell(cell.replace("TIMES", "10"), QUICK)
+        assert result.passed, result.error
+        assert child.cell(cell.replace("TIMES", "100"), QUICK).error == TOO_LONG
 
 
 # --- aliasing
@@ -425,8 +475,6 @@ def test_the_line_of_her_code_is_told():
 
 # --- time
 
-QUICK = Times(call_seconds=0.5, test_seconds=2.0)
-
 
 def test_a_call_may_take_its_time_and_no_more():
     """Just under the limit it counts; just over, it is a TimeoutError, and the calls after it are not waited for."""
@@ -469,7 +517,7 @@ def test_many_short_sleeps_end_with_the_cell():
     """
     result = grade(student, cell, QUICK)
     assert not result.passed
-    assert result.error == "Stopped: the tests took longer than 2 seconds."
+    assert result.error == TOO_LONG
     assert 1.9 < result.seconds < 3
 
 
@@ -966,6 +1014,10 @@ def compared(chapter, wanted: list, child: Child) -> list[str]:
         there = {f"{token}--check": row.visible, f"{token}--hidden": row.hidden}
         for name, source in tests.items():
             here = referee.run_cell(source)
+            if here.calls > CALLS:
+                wrong.append(
+                    f"{variant.id} {name}: {here.calls} calls; let the loop run beside the function, with `drive`"
+                )
             if here.passed != (there[name] is None):
                 wrong.append(f"{variant.id} {name}: there {there[name]}, here {here.error}")
             elif here.error and plain_words(here.error) != plain_words(there[name] or ""):
