@@ -14,7 +14,6 @@ import gc
 import importlib
 import json
 import os
-import random
 import signal
 import socket
 import struct
@@ -284,8 +283,7 @@ def _kernel(order: dict[str, Any], tell: int, isolate: bool) -> None:
         confine.set_limits(**{name: order["limits"][name] for name in names})
         if isolate:
             confine.drop_rights(order["limits"]["processes"])
-        random.seed()
-        np.random.seed()  # noqa: NPY002  (the old generator is there to be used, too)
+        np.random.seed()  # noqa: NPY002  (a fork has the same state; Python's own generators look after themselves)
         app = _start(order)
         os.write(tell, _READY)
         os.close(tell)

@@ -473,6 +473,23 @@ def test_a_fork_bomb_stays_small(sandbox):
         assert run(after, "print('alive')") == "alive\n"
 
 
+def test_threads_count_as_processes(sandbox):
+    """More threads than allowed are an error of the cell that wants them, and the kernel lives."""
+    source = """
+    import threading, time
+    stop, started = threading.Event(), 0
+    try:
+        while True:
+            threading.Thread(target=stop.wait, daemon=True).start()
+            started += 1
+    except RuntimeError:
+        print(10 < started < 40)
+    stop.set()
+    """
+    with sandbox.kernel({}, SMALL) as kernel:
+        assert run(kernel, source) == "True\n"
+
+
 def test_files_are_small_and_few(sandbox):
     """One file, all files, all names, and open files each have a bound; the folder outside gets none of them."""
     with sandbox.kernel({}, SMALL) as kernel:
@@ -650,9 +667,11 @@ def test_a_thread_that_starts_the_sandbox_may_end():
     thread = threading.Thread(target=lambda: opened.append(stack.enter_context(Sandbox())))
     thread.start()
     thread.join()
+    started = opened[0]._process
+    time.sleep(0.2)
     with stack, opened[0].kernel({}) as kernel:
-        time.sleep(0.2)
         assert run(kernel, "print('alive')") == "alive\n"
+        assert opened[0]._process is started
 
 
 def test_nothing_is_left_of_a_sandbox():
