@@ -7,7 +7,7 @@ WORKERS ?= 2
 export OMP_NUM_THREADS := 1
 export PATH := $(abspath $(VENV)/bin):$(PATH)
 
-.PHONY: help book serve lab exercises exercises-current test test-site lint format bench demo mutants lock clean
+.PHONY: help book serve lab exercises exercises-current test test-site test-grading lint format bench demo mutants lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -38,8 +38,11 @@ exercises: $(READY)  ## make the learners' notebooks and the check data from sol
 exercises-current: $(READY)  ## fail if they are not what the sources make
 	$(PY) -m course build --check
 
-test: $(READY)  ## run all tests but those that read the built site
-	$(PY) -m pytest -n $(WORKERS) -m "not site"
+test: $(READY)  ## run all tests but those that read the built site and those of `course grade`
+	$(PY) -m pytest -n $(WORKERS) -m "not site and not grading"
+
+test-grading: $(READY)  ## run the tests of `course grade` (Linux with bubblewrap)
+	$(PY) -m pytest -n $(WORKERS) -m grading
 
 test-site: $(READY)  ## read the built site in a browser: links, offline, formulas, cards (run `make book` first)
 	$(PY) -m pytest -m site

@@ -2,4 +2,5 @@
 
 from course.cli import app
 
-app(prog_name="course")
+if __name__ == "__main__":  # workers import this module too
+    app(prog_name="course")

@@ -1,4 +1,4 @@
-"""The `course` command. Learners: start, status, check, catchup, doctor. Makers: build, mutants, demo."""
+"""The `course` command. For learners: start, status, check, catchup, doctor. For instructors: grade. For makers: the rest."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +10,7 @@ from rich.progress import track
 from rich.table import Table
 
 from course.exercises import catalogue, chapter_number, find
+from course.grading.run import grade_command
 from course.workspace import Progress, WorkspaceError, catchup, find_workspace, progress, start
 
 app = typer.Typer(
@@ -152,6 +153,11 @@ def doctor() -> None:
     console.print("All is well." if not ill else f"{ill} to mend.")
     if ill:
         raise typer.Exit(FAILED)
+
+
+# --- instructors
+
+app.command("grade")(grade_command)
 
 
 # --- makers
