@@ -1,4 +1,4 @@
-"""The `course` command. For learners: start, status, check, catchup, doctor. For instructors: grade. For makers: the rest."""
+"""The `course` command: for learners (start to doctor), for instructors (grade), for makers (build to demo)."""
 
 from pathlib import Path
 from typing import Annotated
