@@ -24,7 +24,7 @@ from course.grading.gradebook import Result, Writer, database_url, save_notebook
 from course.grading.journal import Journal, fingerprint
 from course.grading.rebuild import Unreadable
 from course.grading.sandbox import Sandbox
-from course.grading.task import Outcome, grade, unreadable
+from course.grading.task import Outcome, grade, grade_elsewhere, unreadable
 
 AHEAD = 3  # submissions in memory for each worker
 BATCH, BATCH_SECONDS = 100, 3.0  # a transaction after so many results, or so much time
@@ -220,7 +220,8 @@ def _alone(order: Order, bundle: Bundle, job: _Job) -> Outcome:
 
 def _submit(executor: Executor, order: Order, bundle: Bundle, job: _Job) -> "Future[Outcome]":
     student, notes = job.submission.student, job.submission.notes
-    return executor.submit(grade, student, job.data, bundle, order.no_sandbox, notes)
+    task = grade_elsewhere if order.scheduler else grade
+    return executor.submit(task, student, job.data, bundle, order.no_sandbox, notes)
 
 
 def _result_of(future: "Future[Outcome]", bundle: Bundle, job: _Job) -> Outcome:

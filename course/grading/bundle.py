@@ -19,13 +19,13 @@ from course.sources import Chapter, chapters
 
 __all__ = ["Bundle", "code_digest", "find_chapter", "make_bundle"]
 
-# What decides a score on the worker's side. A change in any of it makes journals and workers out of date.
+# What decides a score besides the bundle. A change in any of it makes journals and workers out of date.
 _DECIDES = (
-    "course/*.py",
+    *(f"course/{name}.py" for name in ("exercises", "implement", "library", "plain")),
     "course/checks/*.py",
     "course/checks/data/*",
     *(f"course/grading/{name}.py" for name in ("wire", "student", "referee", "rebuild", "task")),
-    *(f"course/grading/{name}.py" for name in ("sandbox", "zygote", "provisioner")),
+    *(f"course/grading/{name}.py" for name in ("sandbox", "zygote", "provisioner", "confine")),
     "rnnlib/*.py",
 )
 

@@ -4,6 +4,7 @@
 manual scores, comments, extra credit, extensions, late penalties.
 """
 
+import logging
 import os
 import sys
 import time
@@ -19,6 +20,7 @@ from nbgrader.api import (
     Grade,
     Gradebook,
     GradeCell,
+    InvalidEntry,
     Notebook,
     SolutionCell,
     SourceCell,
@@ -64,7 +66,7 @@ def database_url(text: str) -> URL:
         raise Stopped(f"databases of this kind need the Python package {error.name}; install it", MISUSED) from None
     if url.get_backend_name() == "sqlite":
         if url.database:
-            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+            _make_folder(Path(url.database).parent)
         if "timeout" not in url.query:
             url = url.update_query_dict({"timeout": str(SQLITE_SECONDS)})
     return url
@@ -133,7 +135,7 @@ class Writer:
 
     def _ids(self, kind: type[Any]) -> dict[str, str]:
         query = select(kind.name, kind.id).where(kind.notebook_id == self._notebook)
-        return dict(self._gradebook.db.execute(query).tuples().all())
+        return dict(self._gradebook.db.execute(query).all())
 
     # --- a batch
 
@@ -147,7 +149,7 @@ class Writer:
 
     def _add_students(self, session: Session, by_name: dict[str, Result]) -> None:
         query = select(Student.id, Student.lms_user_id).where(Student.id.in_(by_name))
-        known: dict[str, str | None] = dict(session.execute(query).tuples().all())
+        known: dict[str, str | None] = dict(session.execute(query).all())
         new = [{"id": name, "lms_user_id": r.lms_user_id} for name, r in by_name.items() if name not in known]
         told = [
             {"id": name, "lms_user_id": r.lms_user_id}
@@ -163,7 +165,7 @@ class Writer:
         query = select(table.student_id, table.id).where(
             table.assignment_id == self._assignment, table.student_id.in_(by_name)
         )
-        known: dict[str, str] = dict(session.execute(query).tuples().all())
+        known: dict[str, str] = dict(session.execute(query).all())
         new = {name: new_uuid() for name in by_name if name not in known}
         stamped = [{"id": known[n], "timestamp": r.timestamp} for n, r in by_name.items() if n in known and r.timestamp]
         rows = [
@@ -180,7 +182,7 @@ class Writer:
         query = select(table.assignment_id, table.id).where(
             table.notebook_id == self._notebook, table.assignment_id.in_(submissions.values())
         )
-        known: dict[str, str] = dict(session.execute(query).tuples().all())
+        known: dict[str, str] = dict(session.execute(query).all())
         new = {submission: new_uuid() for submission in submissions.values() if submission not in known}
         rows = [{"id": new[s], "assignment_id": s, "notebook_id": self._notebook, "flagged": False} for s in new]
         _run(session, insert(table), rows)
@@ -236,12 +238,16 @@ class Writer:
 
     @contextmanager
     def _in_words(self) -> Iterator[None]:
+        logger = logging.getLogger("tornado.application")  # nbgrader's: it would print a traceback first
+        was, logger.disabled = logger.disabled, True
         try:
             yield
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, InvalidEntry) as error:
             name = self._url.set(query={}).render_as_string(hide_password=True)
             cause = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
             raise Stopped(f"{name}: {cause}\n{_advice(cause)}", GRADEBOOK) from error
+        finally:
+            logger.disabled = was
 
 
 def _run(session: Session, statement: Any, rows: list[dict[str, Any]]) -> None:
@@ -267,10 +273,17 @@ def _advice(cause: str) -> str:
 def save_notebook(root: Path, student: str, slug: str, text: str) -> None:
     """Write an autograded notebook where nbgrader looks for it: all of it or nothing."""
     folder = root / "autograded" / student / slug
+    _make_folder(folder)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         new = folder / f".{slug}.new"
         new.write_text(text, encoding="utf-8")
         os.replace(new, folder / f"{slug}.ipynb")
     except OSError as error:
         raise Stopped(f"{folder} cannot be written: {error.strerror or error}", GRADEBOOK) from None
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Stopped(f"{folder} cannot be made: {error.strerror or error}", GRADEBOOK) from None

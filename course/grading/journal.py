@@ -42,8 +42,11 @@ class Journal:
         self.finished: dict[str, Finished] = {}  # by student; the last line counts
         self.unwritten: set[str] = set()  # students whose result is not known to be in the gradebook
         self._gradebook = hashlib.sha256(gradebook.encode()).hexdigest()[:16]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("ab+")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("ab+")
+        except OSError as error:
+            raise Stopped(f"the journal {path} cannot be opened: {error.strerror}", GRADEBOOK) from None
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
