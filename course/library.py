@@ -7,7 +7,6 @@ It is what a learner starts from, what catching up fills, and what a submission 
 import ast
 import io
 import re
-import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -196,8 +195,3 @@ def staged_files(
         relative = path.relative_to(library)
         module = ".".join(["rnnlib", *relative.with_suffix("").parts])
         yield relative, stage_source(path.read_text(encoding="utf-8"), todo.get(module, {}))
-
-
-def copy_reference(target: Path) -> Path:
-    """A plain copy of the reference, for the rig that edits it into mutants."""
-    return Path(shutil.copytree(reference(), target / "rnnlib", ignore=shutil.ignore_patterns("__pycache__")))
