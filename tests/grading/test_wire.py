@@ -41,7 +41,7 @@ LAYOUTS = [
 ]
 ARRAYS = st.builds(lambda a, layout: layout(a), MEMORY, st.sampled_from(LAYOUTS))
 SCALARS = st.builds(lambda a: a.reshape(-1)[0], hnp.arrays(DTYPES, (1,)))
-TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20) | st.sampled_from([" a\n", "\0", '\u2028"', "𝄞é"])
 LEAVES = st.one_of(
     st.none(),
     st.booleans(),
