@@ -20,7 +20,7 @@ from course.build import released
 from course.sources import ROOT, SOLUTIONS, Chapter
 
 SLUG = "04-elman"
-CELL_SECONDS = 12  # a whole notebook takes about 5
+CELL_SECONDS = 20  # a whole notebook takes about 5 on an idle machine; the endless one waits this long twice
 # Exercise and wrong version of the three students who made a known mistake.
 MUTANTS = [
     ("elman_step_backward", "bias-not-summed"),
