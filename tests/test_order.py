@@ -21,9 +21,9 @@ def _pages():
         yield pytest.param(chapter.folder / f"{chapter.slug}.md", chapter.slug, id=f"solutions/{chapter.slug}")
         released = ROOT / "exercises" / chapter.slug / f"{chapter.slug}.ipynb"
         yield pytest.param(released, chapter.slug, id=f"exercises/{chapter.slug}")
-        checks = ROOT / "course" / "checks" / f"{chapter.slug[3:].replace('-', '_')}.py"
-        if checks.exists():
-            yield pytest.param(checks, chapter.slug, id=f"course/checks/{checks.name}")
+    own = {chapter.slug[3:].replace("-", "_"): chapter.slug for chapter in chapters()}
+    for checks in sorted((ROOT / "course" / "checks").glob("*.py")):
+        yield pytest.param(checks, own.get(checks.stem, newest), id=f"course/checks/{checks.name}")
 
 
 @pytest.mark.parametrize(("path", "slug"), list(_pages()))
