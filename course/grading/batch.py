@@ -10,6 +10,7 @@ import os
 import signal
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field, replace
@@ -20,7 +21,7 @@ from pathlib import Path
 from course.grading.bundle import Bundle, find_chapter, make_bundle
 from course.grading.collect import Submission, collect
 from course.grading.errors import INTERRUPTED, MISUSED, UNSAFE, WORKERS, Stopped
-from course.grading.gradebook import Result, Writer, database_url, save_notebook
+from course.grading.gradebook import Result, Writer, database_url, save_notebook, save_source
 from course.grading.journal import Journal, fingerprint
 from course.grading.rebuild import Unreadable
 from course.grading.sandbox import Sandbox
@@ -77,7 +78,8 @@ class _Job:
 
 def grade_all(order: Order, tell: Callable[[int, Outcome | None], None] = lambda total, outcome: None) -> Tally:
     """Grade what is not graded yet. `tell` hears of every submission, with None for those that were graded before."""
-    bundle = make_bundle(find_chapter(order.slug))
+    chapter = find_chapter(order.slug)
+    bundle = make_bundle(chapter)
     found, strays = collect(order.submitted, order.slug)
     submissions = _wanted(order, found)
     if not (order.no_sandbox or order.scheduler) and (why := Sandbox.available()):
@@ -86,6 +88,7 @@ def grade_all(order: Order, tell: Callable[[int, Outcome | None], None] = lambda
     began, tally = time.monotonic(), Tally(strays=strays)
     with Journal(order.root / "grading" / f"{order.slug}.jsonl", str(url)) as journal, Writer(url, bundle) as writer:
         desk = _Desk(order, bundle, journal, writer, tally, lambda outcome: tell(len(submissions), outcome))
+        save_source(order.root, chapter)
         desk.bring_up_to_date(submissions)
         try:
             _work(order, desk, submissions)
@@ -190,8 +193,9 @@ def _result(submission: Submission, outcome: Outcome) -> Result:
 def _work(order: Order, desk: _Desk, submissions: list[Submission]) -> None:
     jobs = desk.to_do(submissions)
     for job in jobs:  # where there is nothing to do, no worker is started
-        for suspect in _in_parallel(order, desk, chain([job], jobs)):
-            desk.take(suspect, _alone(order, desk.bundle, suspect))
+        suspects = deque(_in_parallel(order, desk, chain([job], jobs)))
+        while suspects:
+            _one_by_one(order, desk, suspects)
 
 
 def _in_parallel(order: Order, desk: _Desk, jobs: Iterator[_Job]) -> list[_Job]:
@@ -211,11 +215,15 @@ def _in_parallel(order: Order, desk: _Desk, jobs: Iterator[_Job]) -> list[_Job]:
                 return []
 
 
-def _alone(order: Order, bundle: Bundle, job: _Job) -> Outcome:
-    """Grade a suspect with nothing else running; who ends the worker again is it."""
+def _one_by_one(order: Order, desk: _Desk, suspects: "deque[_Job]") -> None:
+    """Grade suspects with nothing else running, until the worker is lost again: then it was the one at work."""
     with contextlib.suppress(BrokenExecutor), _local_workers(1) as (executor, _):
-        return _submit(executor, order, bundle, job).result()
-    return _lost(bundle, job)
+        while suspects:
+            outcome = _submit(executor, order, desk.bundle, suspects[0]).result()
+            desk.take(suspects.popleft(), outcome)
+        return
+    job = suspects.popleft()
+    desk.take(job, _lost(desk.bundle, job))
 
 
 def _submit(executor: Executor, order: Order, bundle: Bundle, job: _Job) -> "Future[Outcome]":

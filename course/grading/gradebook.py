@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+import nbformat
 from nbgrader.api import (
     Comment,
     Grade,
@@ -34,16 +35,18 @@ from sqlalchemy import URL, insert, make_url, select, update
 from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from course.build import source_notebook
 from course.grading.bundle import Bundle
 from course.grading.errors import GRADEBOOK, MISUSED, Stopped
 from course.grading.task import Outcome
+from course.sources import Chapter
 
 COURSE_ID = "rnn-course"
 TRIES = 4  # where another program holds the database, or writes the same student at the same moment
 SQLITE_SECONDS = 20  # how long each waits for a lock
 T = TypeVar("T")
 
-__all__ = ["Result", "Writer", "database_url", "save_notebook"]
+__all__ = ["Result", "Writer", "database_url", "save_notebook", "save_source"]
 
 
 @dataclass(frozen=True)
@@ -271,13 +274,24 @@ def _advice(cause: str) -> str:
 
 
 def save_notebook(root: Path, student: str, slug: str, text: str) -> None:
-    """Write an autograded notebook where nbgrader looks for it: all of it or nothing."""
-    folder = root / "autograded" / student / slug
+    """Write an autograded notebook where nbgrader looks for it."""
+    _save(root / "autograded" / student / slug, slug, text)
+
+
+def save_source(root: Path, chapter: Chapter) -> None:
+    """Write the assignment's own notebook where nbgrader looks for it, if none is there: its pages list those."""
+    folder = root / "source" / chapter.slug
+    if not folder.exists():
+        _save(folder, chapter.slug, nbformat.writes(source_notebook(chapter)))
+
+
+def _save(folder: Path, name: str, text: str) -> None:
+    """All of it or nothing."""
     _make_folder(folder)
     try:
-        new = folder / f".{slug}.new"
+        new = folder / f".{name}.new"
         new.write_text(text, encoding="utf-8")
-        os.replace(new, folder / f"{slug}.ipynb")
+        os.replace(new, folder / f"{name}.ipynb")
     except OSError as error:
         raise Stopped(f"{folder} cannot be written: {error.strerror or error}", GRADEBOOK) from None
 

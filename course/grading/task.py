@@ -15,6 +15,7 @@ import os
 import time
 from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass, field
+from itertools import groupby
 from multiprocessing.util import Finalize
 from queue import Empty
 from typing import Any
@@ -233,6 +234,7 @@ class _Client(NotebookClient):
             error_on_timeout={"ename": "TimeoutError", "evalue": TIMEOUT, "traceback": [TIMEOUT]},
             iopub_timeout=STUCK_SECONDS,
             raise_on_iopub_timeout=True,
+            record_timing=False,
             on_cell_executed=_keep_error,
         )
         self.log.disabled = True  # what it would say of her cells stands in the outcome
@@ -373,20 +375,19 @@ def _error(name: str, said: str, lines: Any) -> NotebookNode:
 
 def _harmless(outputs: list[Any], limit: int) -> Iterator[NotebookNode]:
     """Outputs in which nothing can run, wherever they are shown: text, and pictures of dots."""
-    left = limit
-    for output in outputs[:MAX_OUTPUTS]:
+    left, shown = limit, 0
+    for output in _joined(outputs):
         kind, data = output.get("output_type"), output.get("data")
         clean: dict[str, Any]
         if kind == "stream":
-            name = "stderr" if output.get("name") == "stderr" else "stdout"
-            clean = {"output_type": "stream", "name": name, "text": _text(output.get("text"), left)}
+            clean = {"output_type": "stream", "name": output["name"], "text": _text(output["text"], left)}
             left -= len(clean["text"])
         elif kind == "error":
             lines = output.get("traceback")
-            shown = _text("\n".join(map(str, lines)) if isinstance(lines, list) else lines, left)
+            trace = _text("\n".join(map(str, lines)) if isinstance(lines, list) else lines, left)
             names = {key: _text(output.get(key), 2000) for key in ("ename", "evalue")}
-            clean = {"output_type": "error", "traceback": shown.split("\n")} | names
-            left -= len(shown)
+            clean = {"output_type": "error", "traceback": trace.split("\n")} | names
+            left -= len(trace)
         elif kind in ("display_data", "execute_result") and isinstance(data, dict):
             kept = {"text/plain": _text(data["text/plain"], left)} if "text/plain" in data else {}
             left -= len(kept.get("text/plain", ""))
@@ -394,11 +395,26 @@ def _harmless(outputs: list[Any], limit: int) -> Iterator[NotebookNode]:
             clean = {"output_type": "display_data", "data": kept, "metadata": {}}
         else:
             continue
+        if shown == MAX_OUTPUTS:
+            clean = {"output_type": "stream", "name": "stdout", "text": "[outputs cut]\n"}
         yield nbformat.from_dict(clean)
-        if left <= 0:
+        shown += 1
+        if left <= 0 or shown > MAX_OUTPUTS:
             return
-    if len(outputs) > MAX_OUTPUTS:
-        yield nbformat.from_dict({"output_type": "stream", "name": "stdout", "text": "[outputs cut]\n"})
+
+
+def _joined(outputs: list[Any]) -> Iterator[dict[str, Any]]:
+    """Text that came in pieces in one piece: where it was cut is chance."""
+    for is_stream, group in groupby(outputs, lambda output: output.get("output_type") == "stream"):
+        if not is_stream:
+            yield from group
+            continue
+        texts: dict[str, list[str]] = {}
+        for output in group:
+            name = "stderr" if output.get("name") == "stderr" else "stdout"
+            texts.setdefault(name, []).append(str(output.get("text") or ""))
+        for name in sorted(texts, reverse=True):
+            yield {"output_type": "stream", "name": name, "text": "".join(texts[name])}
 
 
 def _text(value: Any, limit: int) -> str:

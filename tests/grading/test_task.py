@@ -283,8 +283,16 @@ def test_outputs_of_any_form_become_valid_ones(output: dict[str, Any]) -> None:
 def test_outputs_are_bounded_in_length_and_number() -> None:
     (cut,) = clean({"output_type": "stream", "name": "stdout", "text": "x" * 5000}, {"output_type": "error"})
     assert len(cut["text"]) < 1100
-    many = [{"output_type": "stream", "name": "stdout", "text": "x"}] * 500
-    assert len(clean(*many)) == task.MAX_OUTPUTS + 1
+    many = clean(*[{"output_type": "display_data", "data": {"text/plain": "x"}}] * 500)
+    assert len(many) == task.MAX_OUTPUTS + 1
+    assert many[-1]["text"] == "[outputs cut]\n"
+
+
+def test_text_that_came_in_pieces_is_joined() -> None:
+    """The same submission gives the same notebook, however its messages were cut."""
+    streams = [{"output_type": "stream", "name": name, "text": name[3:]} for name in ("stdout", "stderr", "stdout")]
+    found = [(output["name"], output["text"]) for output in clean(*streams)]
+    assert found == [("stdout", "outout"), ("stderr", "err")]
 
 
 def test_what_cells_showed_is_in_the_notebook() -> None:
