@@ -25,13 +25,13 @@ __all__ = ["grade_command"]
 def grade_command(
     slug: Annotated[str, typer.Argument(help="The assignment, such as 04-elman.")],
     submitted: Annotated[
-        Path | None, typer.Option(help="Folder or zip with the submissions. [default: submitted/ in the course folder]")
+        Path | None, typer.Option(help="Folder or zip with the submissions; not named, submitted/ in the course folder.")
     ] = None,
     course_folder: Annotated[
         Path, typer.Option("--course", help="nbgrader's course folder: results go to autograded/ in it.")
     ] = COURSE,
     db: Annotated[
-        str | None, typer.Option(help="The gradebook, a file or a URL. [default: gradebook.db in the course folder]")
+        str | None, typer.Option(help="The gradebook, a file or a URL; not named, gradebook.db in the course folder.")
     ] = None,
     only: Annotated[list[str] | None, typer.Option(help="Only this student; may be given several times.")] = None,
     regrade: Annotated[bool, typer.Option("--regrade", help="Also what is graded already.")] = False,
@@ -48,8 +48,8 @@ def grade_command(
 
     Killed or interrupted, the same command goes on where it stopped. Manual scores and comments stay.
 
-    Exit codes: 0 all graded; 1 some could not be, and say why; 2 no such assignment or no submissions; 3 no sandbox
-    here; 4 the gradebook cannot be used; 5 the workers are lost; 130 interrupted.
+    Exit codes: 0 all graded, 1 some could not be, 2 no such assignment or submissions, 3 no sandbox here,
+    4 the gradebook cannot be used, 5 the workers are lost, 130 interrupted.
     """
     from course.grading.batch import Order, grade_all
 
