@@ -25,7 +25,7 @@ __all__ = ["grade_command"]
 def grade_command(
     slug: Annotated[str, typer.Argument(help="The assignment, such as 04-elman.")],
     submitted: Annotated[
-        Path | None, typer.Option(help="Folder or zip with the submissions; not named, submitted/ in the course folder.")
+        Path | None, typer.Option(help="Folder or zip of submissions; not named, submitted/ in the course folder.")
     ] = None,
     course_folder: Annotated[
         Path, typer.Option("--course", help="nbgrader's course folder: results go to autograded/ in it.")
