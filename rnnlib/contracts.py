@@ -22,7 +22,8 @@ def match_shapes(where: str, spec: str, *arrays: Array) -> dict[str, int]:
     """Hold arrays against named shapes and return the sizes, or say which array does not fit.
 
     `spec` is one entry per array, `"x: B D, W_xh: D H"`. A letter means the same size wherever it
-    stands; `...` in front allows any leading axes, the same ones wherever it stands.
+    stands, and `4H` four times that of H, which an earlier array must have; `...` in front allows
+    any leading axes, the same ones wherever it stands.
 
     Raises
     ------
@@ -54,6 +55,8 @@ def match_shapes(where: str, spec: str, *arrays: Array) -> dict[str, int]:
                 )
         fits = len(shape) == len(axes)
         for axis, size in zip(axes, shape, strict=False):
+            if axis[0].isdigit():  # so many blocks
+                sizes[axis], origin[axis] = int(axis[:-1]) * sizes[axis[-1]], origin[axis[-1]]
             if sizes.setdefault(axis, size) != size:
                 fits = False
             origin.setdefault(axis, name)

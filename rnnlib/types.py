@@ -17,4 +17,11 @@ Cache = tuple[Array, ...]
 Step = Callable[[Params, Array, State], tuple[State, Cache]]
 StepBackward = Callable[[Params, State, Cache], tuple[Array, State, Params]]
 
-__all__ = ["Array", "Cache", "Params", "State", "Step", "StepBackward"]
+# A cell run over a whole sequence, and the way back, as layers of `stacked` and directions of `bidirectional`:
+#     hs, last, caches = run(params, xs, state)            such as partial(rnn_forward, lstm_step)
+#     dxs, dstart, grads = run_back(params, dhs, dlast, caches)
+# `Any`, because a layer may itself be made of several cells.
+Run = Callable[[Any, Array, Any], tuple[Array, Any, Any]]
+RunBack = Callable[[Any, Array, Any, Any], tuple[Array, Any, Any]]
+
+__all__ = ["Array", "Cache", "Params", "Run", "RunBack", "State", "Step", "StepBackward"]

@@ -13,11 +13,24 @@ from typing import Any
 import numpy as np
 
 import rnnlib
+from rnnlib.activations import sigmoid
+from rnnlib.bidirectional import bidirectional, bidirectional_backward, reverse_sequences
 from rnnlib.bptt import backward_through_time
 from rnnlib.contracts import match_shapes, take
 from rnnlib.elman import elman_init, elman_step, elman_step_backward
 from rnnlib.gradcheck import gradient_check, numerical_gradient
+from rnnlib.gru import gru_init, gru_step, gru_step_backward
+from rnnlib.jordan import jordan_init, jordan_step, jordan_step_backward
 from rnnlib.losses import cross_entropy, softmax
+from rnnlib.lstm import lstm_init, lstm_step, lstm_step_backward
+from rnnlib.lstm_variants import (
+    coupled_lstm_init,
+    coupled_lstm_step,
+    coupled_lstm_step_backward,
+    peephole_lstm_init,
+    peephole_lstm_step,
+    peephole_lstm_step_backward,
+)
 from rnnlib.output import output_init, output_layer, output_layer_backward
 from rnnlib.reber import (
     is_reber,
@@ -32,6 +45,15 @@ from rnnlib.reber import (
 )
 from rnnlib.scan import scan
 from rnnlib.sequence import initial_state, initial_state_backward, rnn_forward
+from rnnlib.stacked import stacked, stacked_backward
+from rnnlib.torch_layout import (
+    elman_from_torch,
+    elman_to_torch,
+    gru_from_torch,
+    gru_to_torch,
+    lstm_from_torch,
+    lstm_to_torch,
+)
 from rnnlib.types import Array, Cache, Params, State
 
 PACKAGE = Path(rnnlib.__file__).parent
@@ -145,6 +167,46 @@ def make_case(sizes: Sizes, seed: int = 0, dtype: Any = np.float64) -> Case:
     )
 
 
+@dataclass
+class CellCase:
+    """Any cell, a batch of sequences, and gradients to send back through what it puts out."""
+
+    params: Params
+    xs: Array
+    state: State
+    dhs: Array
+    dstate: State
+
+
+BLOCKS = {"elman": 1, "lstm": 4, "peephole": 4, "coupled": 3, "gru-before": 3, "gru-after": 3}
+VECTORS = {"peephole": ("p_i", "p_f", "p_o"), "gru-after": ("b_hh",)}  # more parameters of H numbers
+
+
+def make_cell_case(kind: str, sizes: Sizes, seed: int = 0, dtype: Any = np.float64) -> CellCase:
+    """Random numbers for every array of a cell of this kind, none from rnnlib; no bias is zero."""
+    rng = np.random.default_rng(seed)
+    T, B, D, H, K = sizes.T, sizes.B, sizes.D, sizes.H, sizes.K
+
+    def draw(*shape: int, scale: float = 1.0) -> Array:
+        return (scale * rng.normal(size=shape)).astype(dtype)
+
+    if kind == "jordan":
+        params = {"W_xh": draw(D, H), "W_yh": draw(K, H), "b_h": draw(H), "W_hy": draw(H, K), "b_y": draw(K)}
+    else:
+        width = BLOCKS[kind] * H
+        params = {"W_xh": draw(D, width, scale=D**-0.5), "W_hh": draw(H, width, scale=H**-0.5), "b_h": draw(width)}
+        params |= {name: draw(H) for name in VECTORS.get(kind, ())}
+    out = K if kind == "jordan" else H
+    parts = 2 if kind in ("lstm", "peephole", "coupled") else 1
+    return CellCase(
+        params=params,
+        xs=draw(T, B, D),
+        state=tuple(draw(B, out) for _ in range(parts)),
+        dhs=draw(T, B, out),
+        dstate=tuple(draw(B, out) for _ in range(parts)),
+    )
+
+
 # --- every public function, and one call of each
 
 Call = tuple[Callable[..., Any], tuple[Any, ...]]
@@ -197,6 +259,7 @@ def calls(dtype: Any = np.float64) -> dict[str, Callable[[], Call]]:
         "reber.reber_states": lambda: (reber_states, ("BTX",)),
         "reber.reber_string": lambda: (reber_string, (np.random.default_rng(3), True)),
     }
+    table |= _cell_calls(dtype)
     for phi in PHIS:
         step, back = partial(elman_step, phi=phi), partial(elman_step_backward, phi=phi)
         table |= {
@@ -212,6 +275,73 @@ def calls(dtype: Any = np.float64) -> dict[str, Callable[[], Call]]:
             ),
         }
     return table
+
+
+CELL_FUNCTIONS: dict[str, tuple[str, str, Any, Any]] = {  # kind: module, name, step, backward step
+    "jordan": ("jordan", "jordan", jordan_step, jordan_step_backward),
+    "lstm": ("lstm", "lstm", lstm_step, lstm_step_backward),
+    "peephole": ("lstm_variants", "peephole_lstm", peephole_lstm_step, peephole_lstm_step_backward),
+    "coupled": ("lstm_variants", "coupled_lstm", coupled_lstm_step, coupled_lstm_step_backward),
+    "gru-before": ("gru", "gru", gru_step, gru_step_backward),
+    "gru-after": ("gru", "gru", partial(gru_step, reset="after"), partial(gru_step_backward, reset="after")),
+}
+
+
+def _cell_calls(dtype: Any) -> dict[str, Callable[[], Call]]:
+    """Calls of the gated cells and Jordan's, of what converts them, and of what runs them in layers and both ways."""
+    sizes = Sizes(4, 3, 2, 5, 6)
+    rng = np.random.default_rng
+    table: dict[str, Callable[[], Call]] = {
+        "activations.sigmoid": lambda: (sigmoid, (make_cell_case("lstm", sizes, dtype=dtype).xs,)),
+        "jordan.jordan_init": lambda: (jordan_init, (rng(3), 2, 5, 6, dtype)),
+        "lstm.lstm_init": lambda: (lstm_init, (rng(3), 2, 5, 1.0, dtype)),
+        "lstm_variants.peephole_lstm_init": lambda: (peephole_lstm_init, (rng(3), 2, 5, 1.0, dtype)),
+        "lstm_variants.coupled_lstm_init": lambda: (coupled_lstm_init, (rng(3), 2, 5, 1.0, dtype)),
+        "gru.gru_init[before]": lambda: (gru_init, (rng(3), 2, 5, "before", dtype)),
+        "gru.gru_init[after]": lambda: (gru_init, (rng(3), 2, 5, "after", dtype)),
+    }
+    for kind, (module, name, step, back) in CELL_FUNCTIONS.items():
+        case = make_cell_case(kind, sizes, dtype=dtype)
+        table[f"{module}.{name}_step[{kind}]"] = lambda c=case, f=step: (f, (c.params, c.xs[0], c.state))
+        table[f"{module}.{name}_step_backward[{kind}]"] = lambda c=case, f=back, s=step: (
+            f,
+            (c.params, c.dstate, s(c.params, c.xs[0], c.state)[1]),
+        )
+    for kind, to_torch, from_torch in (
+        ("elman", elman_to_torch, elman_from_torch),
+        ("lstm", lstm_to_torch, lstm_from_torch),
+        ("gru-after", gru_to_torch, gru_from_torch),
+    ):
+        params = make_cell_case(kind, sizes, dtype=dtype).params
+        table[f"torch_layout.{to_torch.__name__}"] = lambda f=to_torch, p=params: (f, (p,))
+        table[f"torch_layout.{from_torch.__name__}"] = lambda f=from_torch, g=to_torch, p=params: (f, (g(p),))
+    return table | _layer_calls(dtype)
+
+
+def _layer_calls(dtype: Any) -> dict[str, Callable[[], Call]]:
+    sizes = Sizes(4, 3, 2, 5, 6)
+    pair = [make_cell_case("lstm", sizes, seed, dtype) for seed in (0, 1)]
+    upper = make_cell_case("lstm", Sizes(4, 3, 5, 5, 6), 2, dtype)
+    run, run_back = partial(rnn_forward, lstm_step), partial(backward_through_time, lstm_step_backward)
+    params, states = tuple(c.params for c in pair), tuple(c.state for c in pair)
+    dstates = tuple(c.dstate for c in pair)
+    layers, starts = [pair[0].params, upper.params], [pair[0].state, upper.state]
+    dlasts = [pair[0].dstate, upper.dstate]
+    xs, dhs, lengths = pair[0].xs, np.concatenate([pair[0].dhs, pair[1].dhs], axis=-1), np.array([4, 1, 3])
+    return {
+        "bidirectional.reverse_sequences": lambda: (reverse_sequences, (xs,)),
+        "bidirectional.reverse_sequences[lengths]": lambda: (reverse_sequences, (xs, lengths)),
+        "bidirectional.bidirectional": lambda: (bidirectional, (run, params, xs, states, lengths)),
+        "bidirectional.bidirectional_backward": lambda: (
+            bidirectional_backward,
+            (run_back, params, dhs, dstates, bidirectional(run, params, xs, states, lengths)[2], lengths),
+        ),
+        "stacked.stacked": lambda: (stacked, (run, layers, xs, starts)),
+        "stacked.stacked_backward": lambda: (
+            stacked_backward,
+            (run_back, layers, upper.dhs, dlasts, stacked(run, layers, xs, starts)[2]),
+        ),
+    }
 
 
 def _running_sum(total: Array, x: Array) -> tuple[Array, Array]:

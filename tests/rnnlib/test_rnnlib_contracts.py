@@ -30,6 +30,7 @@ def zeros(*shape: int) -> Array:
         ("z: ... K, t: ...", [(7, 2, 5), (7, 2)], {"K": 5}),
         ("z: ... K, t: ...", [(5,), ()], {"K": 5}),
         ("b: K, z: ... K, t: ...", [(5,), (2, 5), (2,)], {"K": 5}),
+        ("h: B H, W: H 4H", [(2, 3), (3, 12)], {"B": 2, "H": 3, "4H": 12}),
         ("hidden_2: batch units", [(2, 3)], {"batch": 2, "units": 3}),
     ],
 )
@@ -57,6 +58,7 @@ def test_shapes_that_fit_give_their_sizes(spec: str, shapes: list[tuple[int, ...
         ("z: ... K, t: ...", [(2, 3, 4), (2,)], ["t has shape (2,)", "(...,)", "leading axes (2, 3)"]),
         ("z: ... K, t: ...", [(2, 4), (2, 1)], ["t has shape (2, 1)", "leading axes (2,)"]),
         ("z: ... K, y: ... K", [(2, 4), (2, 5)], ["y has shape (2, 5)", "K = 4 comes from z"]),
+        ("h: B H, b: 4H", [(2, 3), (9,)], ["b has shape (9,)", "(4H,) = (12,)", "4H = 12 comes from h"]),
         ("h: ... H", [()], ["h has shape ()", "(..., H)"]),
         ("h: ... B H", [(5,)], ["h has shape (5,)", "(..., B, H)"]),
         ("h: ... T B H", [(4, 5)], ["h has shape (4, 5)", "(..., T, B, H)"]),

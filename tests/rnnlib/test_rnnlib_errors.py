@@ -2,18 +2,26 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
-from rnnlib_checks import Sizes, calls, make_case
+from rnnlib_checks import Sizes, calls, make_case, make_cell_case
 
+from rnnlib.bidirectional import bidirectional, bidirectional_backward
 from rnnlib.bptt import backward_through_time
 from rnnlib.elman import elman_init, elman_step, elman_step_backward
 from rnnlib.gradcheck import gradient_check, numerical_gradient
+from rnnlib.gru import gru_init, gru_step
+from rnnlib.jordan import jordan_init
 from rnnlib.losses import cross_entropy
+from rnnlib.lstm import lstm_init, lstm_step, lstm_step_backward
+from rnnlib.lstm_variants import coupled_lstm_init
 from rnnlib.output import output_init, output_layer, output_layer_backward
 from rnnlib.sequence import initial_state, initial_state_backward, rnn_forward
+from rnnlib.stacked import stacked, stacked_backward
+from rnnlib.torch_layout import gru_to_torch, lstm_from_torch
 
 SIZES = Sizes(4, 3, 2, 5, 6)
 CASE = make_case(SIZES)
@@ -267,8 +275,94 @@ CHECK = [
     ),
 ]
 
+LSTM, BEFORE = make_cell_case("lstm", SIZES), make_cell_case("gru-before", SIZES)
+RUN, RUN_BACK = partial(rnn_forward, lstm_step), partial(backward_through_time, lstm_step_backward)
+PAIR, STARTS = (LSTM.params, LSTM.params), (LSTM.state, LSTM.state)
 
-@pytest.mark.parametrize("bad", [*ELMAN, *OUTPUT, *LOSS, *SEQUENCE, *BPTT, *CHECK], ids=str)
+
+def both(lengths: Any) -> Any:
+    return bidirectional(RUN, PAIR, LSTM.xs, STARTS, lengths)
+
+
+CELLS = [
+    Bad("lstm init with no unit", lambda: lstm_init(RNG, 3, 0), ValueError, ("lstm_init", "hidden 0", "at least 1")),
+    Bad("gru init with no input", lambda: gru_init(RNG, 0, 3), ValueError, ("gru_init", "input 0", "at least 1")),
+    Bad("gru init of no form", lambda: gru_init(RNG, 2, 3, "never"), ValueError, ("gru_init", "'never'", "'before'")),
+    Bad(
+        "jordan init with no output",
+        lambda: jordan_init(RNG, 2, 3, 0),
+        ValueError,
+        ("jordan_init", "output 0", "at least 1"),
+    ),
+    Bad(
+        "coupled init with no unit",
+        lambda: coupled_lstm_init(RNG, 2, -3),
+        ValueError,
+        ("coupled_lstm_init", "hidden -3", "at least 1"),
+    ),
+    Bad(
+        "weights of three blocks for four",
+        lambda: lstm_step(BEFORE.params, LSTM.xs[0], LSTM.state),
+        ValueError,
+        ("lstm_step", "W_xh", "(2, 15)", "(D, 4H) = (2, 20)", "4H = 20 comes from h_prev"),
+    ),
+    Bad(
+        "memory of another batch",
+        lambda: lstm_step(LSTM.params, LSTM.xs[0], (LSTM.state[0], LSTM.state[1][:1])),
+        ValueError,
+        ("lstm_step", "c_prev", "(1, 5)", "B = 3"),
+    ),
+    Bad(
+        "gru after without its bias",
+        lambda: gru_step(BEFORE.params, LSTM.xs[0], BEFORE.state, "after"),
+        KeyError,
+        ("gru_step", "lacks b_hh"),
+    ),
+    Bad(
+        "gru of no form",
+        lambda: gru_step(BEFORE.params, LSTM.xs[0], BEFORE.state, "both"),
+        ValueError,
+        ("gru_step", "'both'", "'before' or 'after'"),
+    ),
+    Bad(
+        "gru before to torch",
+        lambda: gru_to_torch(BEFORE.params),
+        KeyError,
+        ("gru_to_torch", "lacks b_hh"),
+    ),
+    Bad(
+        "torch lstm of three blocks",
+        lambda: lstm_from_torch(gru_to_torch(make_cell_case("gru-after", SIZES).params)),
+        ValueError,
+        ("lstm_from_torch", "bias_ih", "(15,)", "4H = 20"),
+    ),
+    Bad("lengths too few", lambda: both(np.array([4, 4])), ValueError, ("bidirectional", "3 integers from 1 to 4")),
+    Bad("a length too long", lambda: both(np.array([4, 5, 1])), ValueError, ("bidirectional", "5", "from 1 to 4")),
+    Bad("an empty sequence", lambda: both(np.array([4, 0, 1])), ValueError, ("bidirectional", "0", "from 1 to 4")),
+    Bad("lengths that are floats", lambda: both(np.array([4.0, 1, 1])), ValueError, ("bidirectional", "integers")),
+    Bad(
+        "an odd number of halves",
+        lambda: bidirectional_backward(RUN_BACK, PAIR, np.zeros((4, 3, 9)), STARTS, both(None)[2]),
+        ValueError,
+        ("bidirectional_backward", "(4, 3, 9)", "(T, B, 2H)"),
+    ),
+    Bad("no layer", lambda: stacked(RUN, [], LSTM.xs, []), ValueError, ("stacked", "0 layers", "at least one")),
+    Bad(
+        "a state too few",
+        lambda: stacked(RUN, [LSTM.params] * 2, LSTM.xs, [LSTM.state]),
+        ValueError,
+        ("stacked", "2 layers and 1 states"),
+    ),
+    Bad(
+        "a cache too many",
+        lambda: stacked_backward(RUN_BACK, [LSTM.params], LSTM.dhs, [LSTM.dstate], [[], []]),
+        ValueError,
+        ("stacked_backward", "1 layers", "2 lists of caches"),
+    ),
+]
+
+
+@pytest.mark.parametrize("bad", [*ELMAN, *OUTPUT, *LOSS, *SEQUENCE, *BPTT, *CHECK, *CELLS], ids=str)
 def test_a_wrong_call_is_an_error_that_says_what_came_and_what_was_expected(bad: Bad) -> None:
     """The error has its documented type, and every part that must be in the message is."""
     with pytest.raises(bad.error) as caught:
