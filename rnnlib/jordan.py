@@ -9,7 +9,7 @@ from numpy.typing import DTypeLike
 from rnnlib.contracts import match_shapes, take
 from rnnlib.types import Array, Cache, Params, State
 
-__all__ = ["jordan_init", "jordan_step", "jordan_step_backward"]
+__all__ = ["jordan_as_elman", "jordan_init", "jordan_step", "jordan_step_backward", "jordan_teacher_forced"]
 
 
 def jordan_init(
@@ -115,6 +115,66 @@ def jordan_step_backward(
         "b_y": dz.sum(axis=0),
     }
     return da @ params["W_xh"].T, (da @ params["W_yh"].T,), grads
+
+
+def jordan_teacher_forced(
+    params: Params, xs: Array, targets: Array, start: State, phi: str = "tanh", psi: str = "linear"
+) -> tuple[Array, Cache]:
+    """All steps of a sequence at once, when each is fed the output that the step before should have given.
+
+        y_t = step(x_t, target_{t-1}),    target_0 = start
+
+    Parameters
+    ----------
+    params   as in `jordan_step`.
+    xs       inputs, (T, B, D).
+    targets  the wanted outputs, (T, B, K); the last one is fed to no step.
+    start    (y_0,), y_0 (B, K).
+    phi      "tanh" or "relu".
+    psi      "linear" or "tanh".
+
+    Returns
+    -------
+    (ys (T, B, K), the cache of the one `jordan_step` that computed them, for T * B rows, time first)
+
+    Raises
+    ------
+    ValueError  a shape does not fit, or phi or psi is none of these.
+
+    Chapter: 05-jordan. Equation: jordan-teacher-forced. Source: Williams & Zipser (1989).
+    """
+    (y_0,) = start
+    match_shapes("jordan_teacher_forced", "xs: T B D, targets: T B K, start: B K", xs, targets, y_0)
+    fed = np.concatenate([y_0[None], targets[:-1]])
+    rows, fed_rows = xs.reshape(-1, xs.shape[-1]), fed.reshape(-1, fed.shape[-1])
+    (ys,), cache = jordan_step(params, rows, (fed_rows,), phi, psi)
+    return ys.reshape(targets.shape), cache
+
+
+def jordan_as_elman(params: Params) -> Params:
+    """The Elman cell that has the hidden states of a Jordan cell with linear output.
+
+        W_yh (W_hy h + b_y) + b_h  =  (W_yh W_hy) h + (W_yh b_y + b_h)
+
+    Parameters
+    ----------
+    params  of a Jordan cell, as in `jordan_step`.
+
+    Returns
+    -------
+    W_xh (D, H), W_hh (H, H) of rank at most K, b_h (H,): an Elman cell whose state after each step is
+    the Jordan cell's h, if it starts from an h_0 whose output is the Jordan cell's y_0.
+
+    Raises
+    ------
+    ValueError  a shape does not fit.
+
+    Chapter: 05-jordan. Equation: jordan-as-elman.
+    """
+    names = ("W_xh", "W_yh", "b_h", "W_hy", "b_y")
+    W_xh, W_yh, b_h, W_hy, b_y = take("jordan_as_elman", params, *names)
+    match_shapes("jordan_as_elman", "W_xh: D H, W_yh: K H, b_h: H, W_hy: H K, b_y: K", W_xh, W_yh, b_h, W_hy, b_y)
+    return {"W_xh": W_xh.copy(), "W_hh": W_hy @ W_yh, "b_h": b_h + b_y @ W_yh}
 
 
 def _check(where: str, params: Params, x: Array, y_prev: Array, phi: str, psi: str) -> None:

@@ -20,7 +20,7 @@ from rnnlib.contracts import match_shapes, take
 from rnnlib.elman import elman_init, elman_step, elman_step_backward
 from rnnlib.gradcheck import gradient_check, numerical_gradient
 from rnnlib.gru import gru_init, gru_step, gru_step_backward
-from rnnlib.jordan import jordan_init, jordan_step, jordan_step_backward
+from rnnlib.jordan import jordan_as_elman, jordan_init, jordan_step, jordan_step_backward, jordan_teacher_forced
 from rnnlib.losses import cross_entropy, softmax
 from rnnlib.lstm import lstm_init, lstm_step, lstm_step_backward
 from rnnlib.lstm_variants import (
@@ -294,6 +294,11 @@ def _cell_calls(dtype: Any) -> dict[str, Callable[[], Call]]:
     table: dict[str, Callable[[], Call]] = {
         "activations.sigmoid": lambda: (sigmoid, (make_cell_case("lstm", sizes, dtype=dtype).xs,)),
         "jordan.jordan_init": lambda: (jordan_init, (rng(3), 2, 5, 6, dtype)),
+        "jordan.jordan_as_elman": lambda: (jordan_as_elman, (make_cell_case("jordan", sizes, dtype=dtype).params,)),
+        "jordan.jordan_teacher_forced": lambda c=make_cell_case("jordan", sizes, dtype=dtype): (
+            jordan_teacher_forced,
+            (c.params, c.xs, c.dhs, c.state),
+        ),
         "lstm.lstm_init": lambda: (lstm_init, (rng(3), 2, 5, 1.0, dtype)),
         "lstm_variants.peephole_lstm_init": lambda: (peephole_lstm_init, (rng(3), 2, 5, 1.0, dtype)),
         "lstm_variants.coupled_lstm_init": lambda: (coupled_lstm_init, (rng(3), 2, 5, 1.0, dtype)),

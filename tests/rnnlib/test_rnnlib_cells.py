@@ -315,6 +315,39 @@ def test_a_jordan_net_that_puts_out_its_hidden_state_is_an_elman_net() -> None:
     np.testing.assert_allclose(ys, hs, rtol=0, atol=1e-14)
 
 
+@every_size
+def test_a_jordan_net_with_linear_output_is_an_elman_net_of_low_rank(sizes: Sizes) -> None:
+    """The Elman cell of `jordan_as_elman` has the Jordan net's hidden states, and a recurrent matrix of rank <= K."""
+    from rnnlib.elman import elman_step
+
+    case = make_cell_case("jordan", sizes)
+    elman = jordan.jordan_as_elman(case.params)
+    h_0 = np.random.default_rng(1).normal(size=(sizes.B, sizes.H))
+    y_0 = h_0 @ case.params["W_hy"] + case.params["b_y"]
+    _, _, caches = rnn_forward(jordan.jordan_step, case.params, case.xs, (y_0,))
+    hs, _, _ = rnn_forward(elman_step, elman, case.xs, (h_0,))
+    assert_all_close({"hs": np.stack([cache[2] for cache in caches])}, {"hs": hs})
+    assert np.linalg.matrix_rank(elman["W_hh"]) == min(sizes.H, sizes.K)
+
+
+@every_size
+def test_teacher_forcing_all_steps_at_once_is_feeding_targets_step_by_step(sizes: Sizes) -> None:
+    """Outputs are those of a loop that puts the target in place of each output, and so are the gradients."""
+    case = make_cell_case("jordan", sizes)
+    ys, cache = jordan.jordan_teacher_forced(case.params, case.xs, case.dhs, case.state, psi="tanh")
+    state, expected, total = case.state, [], {name: np.zeros_like(a) for name, a in case.params.items()}
+    dys = np.random.default_rng(1).normal(size=ys.shape)
+    for x, target, dy in zip(case.xs, case.dhs, dys, strict=True):
+        (y,), kept = jordan.jordan_step(case.params, x, state, psi="tanh")
+        _, _, grads = jordan.jordan_step_backward(case.params, (dy,), kept, psi="tanh")
+        total = {name: total[name] + grads[name] for name in total}
+        expected.append(y)
+        state = (target,)
+    rows = dys.reshape(-1, sizes.K)
+    _, _, grads = jordan.jordan_step_backward(case.params, (rows,), cache, psi="tanh")
+    assert_all_close({"ys": ys, **grads}, {"ys": np.stack(expected), **total})
+
+
 @pytest.mark.parametrize("scale", [1e-30, 1.0, 40.0, 1e4, 1e300])
 def test_sigmoid_is_torch_sigmoid(scale: float, rng: np.random.Generator) -> None:
     """No overflow and no warning, whatever comes."""

@@ -14,7 +14,7 @@ from rnnlib.bptt import backward_through_time
 from rnnlib.elman import elman_init, elman_step, elman_step_backward
 from rnnlib.gradcheck import gradient_check, numerical_gradient
 from rnnlib.gru import gru_init, gru_step
-from rnnlib.jordan import jordan_init
+from rnnlib.jordan import jordan_as_elman, jordan_init, jordan_teacher_forced
 from rnnlib.losses import cross_entropy
 from rnnlib.lstm import lstm_init, lstm_step, lstm_step_backward
 from rnnlib.lstm_variants import coupled_lstm_init
@@ -275,6 +275,7 @@ CHECK = [
     ),
 ]
 
+JORDAN = make_cell_case("jordan", SIZES)
 LSTM, BEFORE = make_cell_case("lstm", SIZES), make_cell_case("gru-before", SIZES)
 RUN, RUN_BACK = partial(rnn_forward, lstm_step), partial(backward_through_time, lstm_step_backward)
 PAIR, STARTS = (LSTM.params, LSTM.params), (LSTM.state, LSTM.state)
@@ -336,6 +337,13 @@ CELLS = [
         ValueError,
         ("lstm_from_torch", "bias_ih", "(15,)", "4H = 20"),
     ),
+    Bad(
+        "targets of another length",
+        lambda: jordan_teacher_forced(JORDAN.params, JORDAN.xs, JORDAN.dhs[:3], JORDAN.state),
+        ValueError,
+        ("jordan_teacher_forced", "targets", "(3, 3, 6)", "T = 4"),
+    ),
+    Bad("jordan of no output", lambda: jordan_as_elman(CASE.params), KeyError, ("jordan_as_elman", "lacks W_yh")),
     Bad("lengths too few", lambda: both(np.array([4, 4])), ValueError, ("bidirectional", "3 integers from 1 to 4")),
     Bad("a length too long", lambda: both(np.array([4, 5, 1])), ValueError, ("bidirectional", "5", "from 1 to 4")),
     Bad("an empty sequence", lambda: both(np.array([4, 0, 1])), ValueError, ("bidirectional", "0", "from 1 to 4")),
