@@ -290,14 +290,14 @@ CELL_FUNCTIONS: dict[str, tuple[str, str, Any, Any]] = {  # kind: module, name, 
 def _cell_calls(dtype: Any) -> dict[str, Callable[[], Call]]:
     """Calls of the gated cells and Jordan's, of what converts them, and of what runs them in layers and both ways."""
     sizes = Sizes(4, 3, 2, 5, 6)
-    rng = np.random.default_rng
+    rng, forced = np.random.default_rng, make_cell_case("jordan", sizes, dtype=dtype)
     table: dict[str, Callable[[], Call]] = {
         "activations.sigmoid": lambda: (sigmoid, (make_cell_case("lstm", sizes, dtype=dtype).xs,)),
         "jordan.jordan_init": lambda: (jordan_init, (rng(3), 2, 5, 6, dtype)),
-        "jordan.jordan_as_elman": lambda: (jordan_as_elman, (make_cell_case("jordan", sizes, dtype=dtype).params,)),
-        "jordan.jordan_teacher_forced": lambda c=make_cell_case("jordan", sizes, dtype=dtype): (
+        "jordan.jordan_as_elman": lambda: (jordan_as_elman, (forced.params,)),
+        "jordan.jordan_teacher_forced": lambda: (
             jordan_teacher_forced,
-            (c.params, c.xs, c.dhs, c.state),
+            (forced.params, forced.xs, forced.dhs, forced.state),
         ),
         "lstm.lstm_init": lambda: (lstm_init, (rng(3), 2, 5, 1.0, dtype)),
         "lstm_variants.peephole_lstm_init": lambda: (peephole_lstm_init, (rng(3), 2, 5, 1.0, dtype)),
