@@ -281,16 +281,13 @@ _NEVER = ("never says 1: is a bias too low?", np.zeros_like)
 _ALWAYS = ("always says 1: is a bias too high?", np.ones_like)
 PARITY: dict[str, Any] = {
     "letters": "01",
+    "called": "bits",
     "target": parity,
     "likely": [
         _NEVER,
         _ALWAYS,
         ("says what the last bit was: the old state plays no part.", lambda s: s),
         ("says whether any 1 has come: a second 1 should switch it off again.", lambda s: _ever(s == 1)),
-        (
-            "says whether the last two bits differ: that is a window of two, and not a count of all ones.",
-            lambda s: (s == 1) ^ _just_before(s == 1),
-        ),
         ("is the right answer turned round: 1 is asked for where the number of ones is odd.", lambda s: 1 - parity(s)),
         ("says whether every bit so far was 1.", lambda s: 1 - _ever(s == 0)),
         (
@@ -301,6 +298,7 @@ PARITY: dict[str, Any] = {
 }
 A_THEN_B: dict[str, Any] = {
     "letters": "abc",
+    "called": "letters",
     "target": a_then_b,
     "likely": [
         _NEVER,
@@ -328,17 +326,20 @@ A_THEN_B: dict[str, Any] = {
 def judge_net(params: Any, task: dict[str, Any], length: int) -> None:
     """Run a net on every string of that length, and with it on every shorter one; raise where an answer is wrong."""
     letters, strings = task["letters"], _all_strings(len(task["letters"]), length)
-    got, want = answers_on_all(params, task, strings), np.asarray(task["target"](strings), int)
+    got, states = _run(params, task, strings)
+    want = np.asarray(task["target"](strings), int)
     if np.array_equal(got, want):
         return
     t = int(np.argmax((got != want).any(axis=0)))
     row = int(np.argmax(got[:, t] != want[:, t]))
     told = "".join(letters[i] for i in strings[row, : t + 1])
+    units = ", then ".join(f"({u:.0f}, {v:.0f})" for u, v in states[row, : t + 2])
+    total = sum(len(letters) ** n for n in range(1, length + 1))
     like = next((said for said, rule in task["likely"] if np.array_equal(got, np.asarray(rule(strings), int))), "")
     raise CheckFailed(
-        f"after {told} the net says {got[row, t]}, expected {want[row, t]}. It is wrong on "
-        f"{_count_wrong(got, want, len(letters))} of the {sum(len(letters) ** n for n in range(1, length + 1)):,} "
-        f"strings of up to {length} letters." + (f"\nThis net {like}" if like else "")
+        f"after {told} the net says {got[row, t]}, expected {want[row, t]}. Its units were {units}.\n"
+        f"It is wrong on {_count_wrong(got, want, len(letters)):,} of the {total:,} strings of up to "
+        f"{length} {task['called']}." + (f"\nThis net {like}" if like else "")
     )
 
 
@@ -346,25 +347,30 @@ def _all_strings(kinds: int, length: int) -> np.ndarray:
     return np.array(list(product(range(kinds), repeat=length)))
 
 
-def _count_wrong(got: np.ndarray, want: np.ndarray, kinds: int) -> str:
+def _count_wrong(got: np.ndarray, want: np.ndarray, kinds: int) -> int:
     """Strings with a wrong last answer; a prefix stands in many rows, and is counted once."""
     length = got.shape[1]
-    wrong = sum(int((got[:, t] != want[:, t]).sum()) // kinds ** (length - t - 1) for t in range(length))
-    return f"{wrong:,}"
+    return sum(int((got[:, t] != want[:, t]).sum()) // kinds ** (length - t - 1) for t in range(length))
 
 
 def answers_on_all(params: Any, task: dict[str, Any], strings: np.ndarray) -> np.ndarray:
     """The net's answer after each letter, (strings, steps)."""
+    return _run(params, task, strings)[0]
+
+
+def _run(params: Any, task: dict[str, Any], strings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The answers, and the units before the first letter and after each one, (strings, steps + 1, 2)."""
     from rnnlib.memory import threshold_step
 
     letters = task["letters"]
     weights = _weights(params, 1 if len(letters) == 2 else len(letters))
     codes = np.array([[0.0], [1.0]]) if len(letters) == 2 else np.eye(len(letters))
-    state, answers = np.zeros((len(strings), 2)), []
+    states, answers = [np.zeros((len(strings), 2))], []
     for column in strings.T:
-        state, y = threshold_step(weights, state, codes[column])
+        state, y = threshold_step(weights, states[-1], codes[column])
+        states.append(state)
         answers.append(y[:, 0])
-    return np.array(answers, int).T
+    return np.array(answers, int).T, np.stack(states, axis=1)
 
 
 def _weights(params: Any, inputs: int) -> dict[str, np.ndarray]:
@@ -395,16 +401,16 @@ def _net_checks(exercise: str, task: dict[str, Any], length: int) -> None:
     def _(build: Callable[[], Any]) -> None:
         answers_on_all(build(), task, np.zeros((1, 1), int))
 
-    @holds(exercise, f"it is right on every string of up to {length} letters")
+    @holds(exercise, f"it is right on every string of up to {length} {task['called']}")
     def _(build: Callable[[], Any]) -> None:
         judge_net(build(), task, length)
 
-    @holds(exercise, "it is right on streams of 2,000 letters")
+    @holds(exercise, f"it is right on streams of 2,000 {task['called']}")
     def _(build: Callable[[], Any]) -> None:
         streams = np.random.default_rng(5).integers(len(task["letters"]), size=(3, 2000))
         got, want = answers_on_all(build(), task, streams), task["target"](streams)
         wrong = int((got != want).sum())
-        expect(wrong == 0, f"on 3 streams of 2,000 letters {wrong:,} of 6,000 answers are wrong")
+        expect(wrong == 0, f"on 3 streams of 2,000 {task['called']} {wrong:,} of 6,000 answers are wrong")
 
 
 _net_checks("01-intuition/parity_weights", PARITY, 10)
