@@ -45,7 +45,7 @@ def scan(step: Callable[[S, X], tuple[S, Y]], state: S, xs: Iterable[X]) -> tupl
 def scan_chunks(step: Callable[[S, X], tuple[S, Y]], state: S, chunks: Iterable[Iterable[X]]) -> tuple[S, list[Y]]:
     """Read a sequence that arrives in pieces, and end where one pass over all of it ends.
 
-        state, ys = scan(step, state, chunk)        for chunk in chunks, in order
+        scan_chunks(step, s, [x, y, ...]) = scan(step, s, x followed by y followed by ...)
 
     Parameters
     ----------

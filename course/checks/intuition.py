@@ -286,7 +286,7 @@ PARITY: dict[str, Any] = {
     "likely": [
         _NEVER,
         _ALWAYS,
-        ("says what the last bit was: the old state plays no part.", lambda s: s),
+        ("says what the last bit was: the old state has no effect.", lambda s: s),
         ("says whether any 1 has come: a second 1 should switch it off again.", lambda s: _ever(s == 1)),
         ("is the right answer turned round: 1 is asked for where the number of ones is odd.", lambda s: 1 - parity(s)),
         ("says whether every bit so far was 1.", lambda s: 1 - _ever(s == 0)),
