@@ -36,6 +36,16 @@ def _is_list(outputs: Any, want: list[int]) -> bool:
     return type(outputs) is list and np.array_equal(np.ravel(outputs), want)
 
 
+def _expect_steps(diary: list[str], inputs: list[int]) -> None:
+    """What the steps were given, apart from when: a wrong order of reading is another mistake."""
+    given = [line.removeprefix("step ") for line in diary if line.startswith("step ")]
+    expect(
+        given == list(map(str, inputs)),
+        f"for the inputs {', '.join(map(str, inputs))} the step is given {', '.join(given) or 'nothing'} as its second "
+        "argument. It takes (state, x): one call for each input, in order.",
+    )
+
+
 # --- scan
 
 
@@ -50,6 +60,7 @@ def _(scan):
 def _(scan):
     diary, answer = drive(stream_diary, scan, [3, 1, 4])
     _pair(answer, "scan")
+    _expect_steps(diary, [3, 1, 4])
     expect(
         diary == ["input 3", "step 3", "input 1", "step 1", "input 4", "step 4"],
         f"with the inputs 3, 1, 4 from a generator this happens: {', '.join(diary)}.\n"
@@ -161,7 +172,7 @@ def _(scan_chunks):
         said = f"cut into {' + '.join(map(str, sizes))}"
         expect(
             len(outputs) == 6,
-            f"6 inputs, {said}, give {len(outputs)} outputs, expected 6: one list for all chunks, not one for each",
+            f"6 inputs, {said}, give {len(outputs)} outputs, expected 6: one for each input, all in one list",
         )
         gap = float(np.abs(np.array(outputs) - want).max())
         expect(gap == 0, f"6 inputs, {said}: the outputs differ from those of one pass by up to {gap:.3g}")
@@ -184,6 +195,7 @@ def _(scan_chunks):
 @holds("01-intuition/scan_chunks", "a chunk is read before the next one is asked for")
 def _(scan_chunks):
     diary, _ = drive(chunk_diary, scan_chunks, [[3, 1], [4], [1, 5]])
+    _expect_steps(diary, [3, 1, 4, 1, 5])
     want = ["chunk [3, 1]", "step 3", "step 1", "chunk [4]", "step 4", "chunk [1, 5]", "step 1", "step 5"]
     expect(
         diary == want,
