@@ -130,6 +130,15 @@ def test_the_net_of_chapter_1_says_which_letter_came_first(letters: list[int]) -
     assert not ys or ys[-1].tolist() == [float(first == 0)]
 
 
+def test_a_sum_of_exactly_zero_leaves_a_threshold_unit_off() -> None:
+    """On means above zero: at zero the unit is off, and so is the output; just above, both are on."""
+    net = {"W_xh": np.eye(1), "W_hh": np.zeros((1, 1)), "b_h": -np.ones(1), "W_hy": np.eye(1), "b_y": np.zeros(1)}
+    state, y = threshold_step(net, np.zeros(1), np.array([1.0]))
+    assert (state.tolist(), y.tolist()) == ([0.0], [0.0])
+    state, y = threshold_step(net, np.zeros(1), np.array([1.0 + 1e-12]))
+    assert (state.tolist(), y.tolist()) == ([1.0], [1.0])
+
+
 @given(cases)
 def test_threshold_units_are_on_or_off_and_see_only_their_own_sequence(case: Case) -> None:
     """States and outputs are zeros and ones, and a batch gives what its sequences give alone, to the bit."""
