@@ -24,7 +24,7 @@ from course.rig import graded_cells, run_jobs
 from course.sources import Chapter
 from course.workspace import start
 
-__all__ = ["Row", "kill_matrix", "notebook_rows", "pytest_rows", "variants"]
+__all__ = ["Row", "kill_matrix", "needed", "notebook_rows", "pytest_rows", "variants"]
 
 # As a learner has it: no plugins of ours (Hypothesis alone takes longer to import than the checks to run).
 PYTEST_ENVIRONMENT = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
@@ -97,7 +97,7 @@ def notebook_rows(chapter: Chapter, wanted: Iterable[Variant]) -> Iterator[Row]:
     """Run versions through the graded cells, hidden tests included, as grading does."""
     notebook, wanted = source_notebook(chapter), list(wanted)
     with tempfile.TemporaryDirectory() as folder:
-        jobs = (graded_cells(notebook, v.exercise.token, _cell(v), _needed(v)) for v in wanted)
+        jobs = (graded_cells(notebook, v.exercise.token, _cell(v), needed(v)) for v in wanted)
         for variant, outcome in zip(wanted, run_jobs(jobs, Path(folder)), strict=True):
             token = variant.exercise.token
             answer_error = outcome[token]
@@ -108,7 +108,7 @@ def notebook_rows(chapter: Chapter, wanted: Iterable[Variant]) -> Iterator[Row]:
             )
 
 
-def _needed(variant: Variant) -> set[str]:
+def needed(variant: Variant) -> set[str]:
     """The exercises of the same chapter that this one builds on, and what those build on."""
     own = {exercise.id: exercise for exercise in variant.chapter.exercises}
     found: set[str] = set()

@@ -6,7 +6,7 @@ Chapter: 01-intuition
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-__all__ = ["scan"]
+__all__ = ["scan", "scan_chunks"]
 
 S = TypeVar("S")
 X = TypeVar("X")
@@ -39,4 +39,29 @@ def scan(step: Callable[[S, X], tuple[S, Y]], state: S, xs: Iterable[X]) -> tupl
     for x in xs:
         state, y = step(state, x)
         outputs.append(y)
+    return state, outputs
+
+
+def scan_chunks(step: Callable[[S, X], tuple[S, Y]], state: S, chunks: Iterable[Iterable[X]]) -> tuple[S, list[Y]]:
+    """Read a sequence that arrives in pieces, and end where one pass over all of it ends.
+
+        scan_chunks(step, s, [x, y, ...]) = scan(step, s, x followed by y followed by ...)
+
+    Parameters
+    ----------
+    step    takes (state, x_t), returns (new state, output of this step).
+    state   the state before the first input of the first chunk.
+    chunks  any iterable of sequences, in order of time; a chunk may be empty, and each is read to its end
+            before the next one is asked for.
+
+    Returns
+    -------
+    (the state after the last input, one list of all outputs, as if the chunks had been one sequence)
+
+    Chapter: 01-intuition. Equation: chunks.
+    """
+    outputs: list[Y] = []
+    for chunk in chunks:
+        state, ys = scan(step, state, chunk)
+        outputs.extend(ys)
     return state, outputs

@@ -6,7 +6,7 @@ whether `elman_step` is right already.
 
 import numpy as np
 
-__all__ = ["leaky_step", "running_total", "two_part_step"]
+__all__ = ["count_and_last", "fading_echo", "leaky_step", "running_total", "two_part_step"]
 
 
 def running_total(state, x):
@@ -25,3 +25,14 @@ def two_part_step(params, x, state):
     """A cell with two state arrays, as an LSTM has: a sum, and a count of the steps."""
     total, count = state
     return (np.tanh(total + x * params["keep"]), count + 1), (x, total, count)
+
+
+def fading_echo(state, x):
+    """A step for `scan` that depends on order: halves what it has and adds; puts out the input less the old state."""
+    return 0.5 * state + x, x - state
+
+
+def count_and_last(state, x):
+    """A step for `scan` whose state is a tuple: how many inputs there were, and the last; puts out the change."""
+    count, last = state
+    return (count + 1, x), x - last

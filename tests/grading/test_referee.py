@@ -23,7 +23,7 @@ from course.build import source_notebook
 from course.exercises import Exercise
 from course.grading.referee import CellResult, Referee, TestCellError
 from course.grading.wire import LIMITS
-from course.mutants import REFERENCE, STUB, notebook_rows, variants
+from course.mutants import REFERENCE, STUB, needed, notebook_rows, variants
 from course.rig import graded_cells
 from course.sources import chapters
 
@@ -1038,7 +1038,7 @@ def compared(chapter, wanted: list, child: Child) -> list[str]:
         answer = variant.source
         if variant.exercise.implements:
             answer = f"%%implement {variant.exercise.implements}\n{answer}"
-        cells = dict(graded_cells(notebook, token, answer))
+        cells = dict(graded_cells(notebook, token, answer, needed(variant)))
         tests = {name: cells.pop(name) for name in (f"{token}--check", f"{token}--hidden") if name in cells}
         child.run(*cells.values())
         there = {f"{token}--check": row.visible, f"{token}--hidden": row.hidden}

@@ -31,7 +31,9 @@ from rnnlib.lstm_variants import (
     peephole_lstm_step,
     peephole_lstm_step_backward,
 )
+from rnnlib.memory import leaky_average_step, threshold_step
 from rnnlib.output import output_init, output_layer, output_layer_backward
+from rnnlib.parameters import count_parameters, recurrent_size, window_mlp_size
 from rnnlib.reber import (
     is_reber,
     legal_next,
@@ -43,7 +45,7 @@ from rnnlib.reber import (
     reber_states,
     reber_string,
 )
-from rnnlib.scan import scan
+from rnnlib.scan import scan, scan_chunks
 from rnnlib.sequence import initial_state, initial_state_backward, rnn_forward
 from rnnlib.stacked import stacked, stacked_backward
 from rnnlib.torch_layout import (
@@ -236,6 +238,15 @@ def calls(dtype: Any = np.float64) -> dict[str, Callable[[], Call]]:
     params, out, x, state = case.params, case.out, case.xs[0], case.state
     table: dict[str, Callable[[], Call]] = {
         "scan.scan": lambda: (scan, (_running_sum, np.zeros((3, 2), dtype), case.xs)),
+        "scan.scan_chunks": lambda: (
+            scan_chunks,
+            (_running_sum, np.zeros((3, 2), dtype), [case.xs[:1], case.xs[1:1], case.xs[1:]]),
+        ),
+        "memory.leaky_average_step": lambda: (leaky_average_step, (x, case.xs[1], 0.7)),
+        "memory.threshold_step": lambda: (threshold_step, (params | out, state[0], x)),
+        "parameters.count_parameters": lambda: (count_parameters, (params | out,)),
+        "parameters.window_mlp_size": lambda: (window_mlp_size, (4, 2, 5, 6)),
+        "parameters.recurrent_size": lambda: (recurrent_size, (2, 5, 6)),
         "contracts.match_shapes": lambda: (match_shapes, ("here", "x: B D", x)),
         "contracts.take": lambda: (take, ("here", params, "W_xh", "b_h")),
         "losses.softmax": lambda: (softmax, (case.logits,)),

@@ -18,6 +18,7 @@ from rnnlib.jordan import jordan_as_elman, jordan_init, jordan_teacher_forced
 from rnnlib.losses import cross_entropy
 from rnnlib.lstm import lstm_init, lstm_step, lstm_step_backward
 from rnnlib.lstm_variants import coupled_lstm_init
+from rnnlib.memory import leaky_average_step, threshold_step
 from rnnlib.output import output_init, output_layer, output_layer_backward
 from rnnlib.sequence import initial_state, initial_state_backward, rnn_forward
 from rnnlib.stacked import stacked, stacked_backward
@@ -366,11 +367,41 @@ CELLS = [
         lambda: stacked_backward(RUN_BACK, [LSTM.params], LSTM.dhs, [LSTM.dstate], [[], []]),
         ValueError,
         ("stacked_backward", "1 layers", "2 lists of caches"),
+NET = CASE.params | CASE.out
+MEMORY = [
+    Bad(
+        "keep negative",
+        lambda: leaky_average_step(0.0, 1.0, -0.2),
+        ValueError,
+        ("leaky_average_step", "-0.2", "0 to 1"),
+    ),
+    Bad(
+        "keep above one", lambda: leaky_average_step(0.0, 1.0, 1.5), ValueError, ("leaky_average_step", "1.5", "0 to 1")
+    ),
+    Bad("keep not a number", lambda: leaky_average_step(0.0, 1.0, np.nan), ValueError, ("keep", "nan")),
+    Bad("no output bias", lambda: threshold_step(without(NET, "b_y"), H_PREV, X), KeyError, ("threshold_step", "b_y")),
+    Bad(
+        "state of another batch",
+        lambda: threshold_step(NET, H_PREV[:1], X),
+        ValueError,
+        ("threshold_step", "state", "(1, 5)", "(3,)", "as in x"),
+    ),
+    Bad(
+        "letter too wide",
+        lambda: threshold_step(NET, H_PREV, np.zeros((3, 9))),
+        ValueError,
+        ("W_xh", "D = 9", "from x"),
+    ),
+    Bad(
+        "W_hh for another net",
+        lambda: threshold_step(NET | {"W_hh": np.zeros((4, 4))}, H_PREV, X),
+        ValueError,
+        ("W_hh", "(4, 4)", "H = 5"),
     ),
 ]
 
 
-@pytest.mark.parametrize("bad", [*ELMAN, *OUTPUT, *LOSS, *SEQUENCE, *BPTT, *CHECK, *CELLS], ids=str)
+@pytest.mark.parametrize("bad", [*MEMORY, *ELMAN, *OUTPUT, *LOSS, *SEQUENCE, *BPTT, *CHECK, *CELLS], ids=str)
 def test_a_wrong_call_is_an_error_that_says_what_came_and_what_was_expected(bad: Bad) -> None:
     """The error has its documented type, and every part that must be in the message is."""
     with pytest.raises(bad.error) as caught:

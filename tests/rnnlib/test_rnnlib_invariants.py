@@ -11,8 +11,9 @@ from rnnlib_checks import PHIS, Case, Sizes, assert_all_close, assert_close, mak
 from rnnlib.bptt import backward_through_time
 from rnnlib.elman import elman_step, elman_step_backward
 from rnnlib.losses import cross_entropy, softmax
+from rnnlib.memory import leaky_average_step, threshold_step
 from rnnlib.output import output_layer, output_layer_backward
-from rnnlib.scan import scan
+from rnnlib.scan import scan, scan_chunks
 from rnnlib.sequence import initial_state, initial_state_backward, rnn_forward
 from rnnlib.types import Array, Cache, State
 
@@ -76,6 +77,76 @@ def test_scan_of_nothing_hands_back_the_same_state() -> None:
     end, ys = scan(lambda *_: 1 / 0, state, [])
     assert end is state
     assert ys == []
+
+
+@given(st.lists(st.lists(st.integers(), max_size=4), max_size=6))
+def test_scan_in_chunks_is_scan_of_all_of_them_joined(chunks: list[list[int]]) -> None:
+    """Any chunks, empty ones too, from any iterables: the same state and outputs as one pass over their inputs."""
+
+    def step(state: tuple[int, ...], x: int) -> tuple[tuple[int, ...], tuple[int, int]]:
+        return (*state, x), (len(state), x)
+
+    joined = [x for chunk in chunks for x in chunk]
+    assert scan_chunks(step, (), (iter(chunk) for chunk in chunks)) == scan(step, (), joined)
+
+
+# --- the first memories
+
+shares = st.floats(0, 1)
+numbers = hnp.arrays(np.float64, st.integers(1, 12), elements=st.floats(-100, 100))
+
+
+@given(numbers, st.floats(-100, 100), shares)
+def test_leaky_average_is_the_weighted_sum_of_its_past(xs: Array, start: float, keep: float) -> None:
+    """An input n steps ago weighs (1 - keep) keep^n, the start what is left; the weights sum to one."""
+    T = len(xs)
+    weights = (1 - keep) * keep ** np.arange(T)[::-1]
+    average, averages = scan(partial(leaky_average_step, keep=keep), start, xs)
+    assert_close("average", average, weights @ xs + keep**T * start, 1e-11)
+    assert averages[-1] == average
+    assert_close("sum of weights", weights.sum() + keep**T, 1.0, ROUNDING)
+
+
+@given(numbers, st.floats(-100, 100), shares)
+def test_leaky_average_never_leaves_the_range_of_what_it_read(xs: Array, start: float, keep: float) -> None:
+    """It lies between the smallest and the largest of start and inputs."""
+    average, _ = scan(partial(leaky_average_step, keep=keep), start, xs)
+    assert min(start, *xs) - 1e-9 <= average <= max(start, *xs) + 1e-9
+
+
+@given(st.lists(st.integers(0, 4), max_size=30))
+def test_the_net_of_chapter_1_says_which_letter_came_first(letters: list[int]) -> None:
+    """Two units that hold each other down: on is the one whose letter, 0 or 1, came first, for any string."""
+    net = {
+        "W_xh": np.eye(5)[:, :2],
+        "W_hh": np.array([[2.0, -2], [-2, 2]]),
+        "b_h": np.full(2, -0.5),
+        "W_hy": np.array([[1.0], [0]]),
+        "b_y": np.array([-0.5]),
+    }
+    state, ys = scan(partial(threshold_step, net), np.zeros(2), np.eye(5)[letters])
+    first = next((letter for letter in letters if letter < 2), None)
+    assert state.tolist() == [float(first == 0), float(first == 1)]
+    assert not ys or ys[-1].tolist() == [float(first == 0)]
+
+
+def test_a_sum_of_exactly_zero_leaves_a_threshold_unit_off() -> None:
+    """On means above zero: at zero the unit is off, and so is the output; just above, both are on."""
+    net = {"W_xh": np.eye(1), "W_hh": np.zeros((1, 1)), "b_h": -np.ones(1), "W_hy": np.eye(1), "b_y": np.zeros(1)}
+    state, y = threshold_step(net, np.zeros(1), np.array([1.0]))
+    assert (state.tolist(), y.tolist()) == ([0.0], [0.0])
+    state, y = threshold_step(net, np.zeros(1), np.array([1.0 + 1e-12]))
+    assert (state.tolist(), y.tolist()) == ([1.0], [1.0])
+
+
+@given(cases)
+def test_threshold_units_are_on_or_off_and_see_only_their_own_sequence(case: Case) -> None:
+    """States and outputs are zeros and ones, and a batch gives what its sequences give alone, to the bit."""
+    net, start = case.params | case.out, np.zeros_like(case.state[0])
+    state, ys = scan(partial(threshold_step, net), start, case.xs)
+    assert set(np.unique(state)) | set(np.unique(ys)) <= {0.0, 1.0}
+    alone = [scan(partial(threshold_step, net), start[b], case.xs[:, b])[0] for b in range(len(start))]
+    assert_close("state", np.stack(alone), state, SAME)
 
 
 # --- softmax

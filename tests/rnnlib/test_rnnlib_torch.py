@@ -11,7 +11,10 @@ from torch_side import linear_grads, load_linear, load_rnn, rnn_grads, tensor, t
 from rnnlib.bptt import backward_through_time
 from rnnlib.elman import elman_step, elman_step_backward
 from rnnlib.losses import cross_entropy, softmax
+from rnnlib.memory import leaky_average_step, threshold_step
 from rnnlib.output import output_layer, output_layer_backward
+from rnnlib.parameters import count_parameters, recurrent_size, window_mlp_size
+from rnnlib.scan import scan
 from rnnlib.sequence import initial_state, initial_state_backward, rnn_forward
 
 every_size = pytest.mark.parametrize("sizes", SIZES, ids=str)
@@ -168,3 +171,50 @@ def test_loss_on_the_last_state_alone_has_the_gradients_of_autograd(sizes: Sizes
             **linear_grads(linear),
         },
     )
+
+
+# --- the first memories, and what nets cost
+
+
+@every_size
+@pytest.mark.parametrize("keep", [0.0, 0.3, 0.9, 1.0])
+def test_leaky_average_over_a_sequence_is_a_chain_of_torch_lerps(sizes: Sizes, keep: float) -> None:
+    """Every average along a sequence is torch.lerp between input and average before, done step by step."""
+    case = make_case(sizes)
+    average, expected = torch.from_numpy(case.xs[-1]), []
+    for x in torch.from_numpy(case.xs):
+        average = torch.lerp(x, average, keep)
+        expected.append(average)
+    last, averages = scan(partial(leaky_average_step, keep=keep), case.xs[-1], case.xs)
+    assert_all_close(
+        {"averages": np.array(averages), "last": last}, {"averages": torch.stack(expected), "last": average}
+    )
+
+
+@every_size
+def test_threshold_step_is_torch_linear_layers_with_a_heaviside_step(sizes: Sizes) -> None:
+    """States and outputs along a sequence are those of torch layers cut at zero, where a sum of zero is off."""
+    case = make_case(sizes)
+    net, readout = load_rnn(case.params, "tanh", one_step=True), load_linear(case.out)
+    h, off = torch.zeros(case.state[0].shape, dtype=torch.float64), torch.zeros((), dtype=torch.float64)
+    states, outputs = [], []
+    for x in torch.from_numpy(case.xs):
+        sums = x @ net.weight_ih.T + net.bias_ih + h @ net.weight_hh.T + net.bias_hh
+        h = torch.heaviside(sums.detach(), off)
+        states.append(h)
+        outputs.append(torch.heaviside(readout(h).detach(), off))
+    state = np.zeros_like(case.state[0])
+    last, ys = scan(partial(threshold_step, case.params | case.out), state, case.xs)
+    assert_all_close({"last": last, "ys": np.array(ys)}, {"last": states[-1], "ys": torch.stack(outputs)}, 0.0)
+
+
+@every_size
+def test_parameter_counts_are_those_of_torch_layers(sizes: Sizes) -> None:
+    """Both formulas, and the count of a dict, give what torch's layers hold; torch has the hidden bias twice."""
+    T, D, H, K = sizes.T, sizes.D, sizes.H, sizes.K
+    case = make_case(sizes)
+    window = torch.nn.Sequential(torch.nn.Linear(T * D, H), torch.nn.Linear(H, K))
+    recurrent = torch.nn.ModuleList([torch.nn.RNN(D, H), torch.nn.Linear(H, K)])
+    assert window_mlp_size(T, D, H, K) == sum(p.numel() for p in window.parameters())
+    assert recurrent_size(D, H, K) == sum(p.numel() for p in recurrent.parameters()) - H
+    assert count_parameters(case.params | case.out) == recurrent_size(D, H, K)
