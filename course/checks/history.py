@@ -163,7 +163,10 @@ def _(hopfield_recall):
     s[1] = 1.0
     for sweeps in (1, 2, 3):
         got = int((hopfield_recall(weights, s, np.arange(size)[::-1].copy(), sweeps) > 0).sum())
-        expect(got == 2 + sweeps, f"a chain in which each sweep turns one unit: {got - 2} turned, max_sweeps={sweeps}")
+        expect(
+            got == 2 + sweeps,
+            f"a chain, one unit turns in each sweep: with max_sweeps={sweeps}, {got - 2} turned, expected {sweeps}",
+        )
 
 
 @holds("02-history/hopfield_recall", "rows are recalled side by side")
