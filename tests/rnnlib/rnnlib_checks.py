@@ -20,6 +20,7 @@ from rnnlib.contracts import match_shapes, take
 from rnnlib.elman import elman_init, elman_step, elman_step_backward
 from rnnlib.gradcheck import gradient_check, numerical_gradient
 from rnnlib.gru import gru_init, gru_step, gru_step_backward
+from rnnlib.hopfield import hopfield_energy, hopfield_recall, hopfield_store
 from rnnlib.jordan import jordan_as_elman, jordan_init, jordan_step, jordan_step_backward, jordan_teacher_forced
 from rnnlib.losses import cross_entropy, softmax
 from rnnlib.lstm import lstm_init, lstm_step, lstm_step_backward
@@ -57,6 +58,7 @@ from rnnlib.torch_layout import (
     lstm_to_torch,
 )
 from rnnlib.types import Array, Cache, Params, State
+from rnnlib.xor import error_by_phase, temporal_xor, xor_guess_step
 
 PACKAGE = Path(rnnlib.__file__).parent
 EXACT = 1e-10  # float64 against another float64 program: rounding only
@@ -236,6 +238,8 @@ def calls(dtype: Any = np.float64) -> dict[str, Callable[[], Call]]:
     """
     case = make_case(Sizes(4, 3, 2, 5, 6), dtype=dtype)
     params, out, x, state = case.params, case.out, case.xs[0], case.state
+    patterns = np.where(case.dhs > 0, 1, -1).astype(dtype)  # (4, 3, 5)
+    agreements = patterns[0].T @ patterns[0] - 3 * np.eye(5, dtype=dtype)
     table: dict[str, Callable[[], Call]] = {
         "scan.scan": lambda: (scan, (_running_sum, np.zeros((3, 2), dtype), case.xs)),
         "scan.scan_chunks": lambda: (
@@ -247,6 +251,16 @@ def calls(dtype: Any = np.float64) -> dict[str, Callable[[], Call]]:
         "parameters.count_parameters": lambda: (count_parameters, (params | out,)),
         "parameters.window_mlp_size": lambda: (window_mlp_size, (4, 2, 5, 6)),
         "parameters.recurrent_size": lambda: (recurrent_size, (2, 5, 6)),
+        "hopfield.hopfield_store": lambda: (hopfield_store, (patterns[0],)),
+        "hopfield.hopfield_energy": lambda: (hopfield_energy, (agreements, patterns)),
+        "hopfield.hopfield_recall": lambda: (hopfield_recall, (agreements, patterns, np.array([4, 0, 2, 1, 3]))),
+        "hopfield.hopfield_recall[drawn]": lambda: (
+            hopfield_recall,
+            (agreements, patterns[0, 0], np.random.default_rng(3)),
+        ),
+        "xor.temporal_xor": lambda: (temporal_xor, (case.targets[:, :2, None] % 2,)),
+        "xor.error_by_phase": lambda: (error_by_phase, (case.logits, 3)),
+        "xor.xor_guess_step": lambda: (xor_guess_step, ((np.full(3, 1 / 3, dtype), 1, 0), 1)),
         "contracts.match_shapes": lambda: (match_shapes, ("here", "x: B D", x)),
         "contracts.take": lambda: (take, ("here", params, "W_xh", "b_h")),
         "losses.softmax": lambda: (softmax, (case.logits,)),

@@ -14,6 +14,7 @@ from rnnlib.bptt import backward_through_time
 from rnnlib.elman import elman_init, elman_step, elman_step_backward
 from rnnlib.gradcheck import gradient_check, numerical_gradient
 from rnnlib.gru import gru_init, gru_step
+from rnnlib.hopfield import hopfield_energy, hopfield_recall, hopfield_store
 from rnnlib.jordan import jordan_as_elman, jordan_init, jordan_teacher_forced
 from rnnlib.losses import cross_entropy
 from rnnlib.lstm import lstm_init, lstm_step, lstm_step_backward
@@ -23,6 +24,7 @@ from rnnlib.output import output_init, output_layer, output_layer_backward
 from rnnlib.sequence import initial_state, initial_state_backward, rnn_forward
 from rnnlib.stacked import stacked, stacked_backward
 from rnnlib.torch_layout import gru_to_torch, lstm_from_torch
+from rnnlib.xor import error_by_phase, temporal_xor, xor_guess_step
 
 SIZES = Sizes(4, 3, 2, 5, 6)
 CASE = make_case(SIZES)
@@ -367,6 +369,8 @@ CELLS = [
         lambda: stacked_backward(RUN_BACK, [LSTM.params], LSTM.dhs, [LSTM.dstate], [[], []]),
         ValueError,
         ("stacked_backward", "1 layers", "2 lists of caches"),
+    ),
+]
 NET = CASE.params | CASE.out
 MEMORY = [
     Bad(
@@ -401,7 +405,51 @@ MEMORY = [
 ]
 
 
-@pytest.mark.parametrize("bad", [*MEMORY, *ELMAN, *OUTPUT, *LOSS, *SEQUENCE, *BPTT, *CHECK, *CELLS], ids=str)
+TIES, S = 1 - np.eye(3), np.array([1.0, -1.0, 1.0])
+BELIEF = np.full(3, 1 / 3)
+HISTORY = [
+    Bad("one pattern bare", lambda: hopfield_store(S), ValueError, ("hopfield_store", "patterns", "(3,)", "(P, N)")),
+    Bad("patterns of bits", lambda: hopfield_store(np.eye(3)), ValueError, ("hopfield_store", "0, 1", "1 and -1")),
+    Bad(
+        "energy of another size",
+        lambda: hopfield_energy(TIES, S[:2]),
+        ValueError,
+        ("hopfield_energy", "weights", "(3, 3)", "N = 2", "from state"),
+    ),
+    Bad(
+        "weights not square",
+        lambda: hopfield_recall(TIES[:2], S, np.arange(3)),
+        ValueError,
+        ("hopfield_recall", "weights", "(2, 3)"),
+    ),
+    Bad(
+        "a state of bits",
+        lambda: hopfield_recall(TIES, np.array([0.0, 1.0, 1.0]), np.arange(3)),
+        ValueError,
+        ("hopfield_recall", "state", "0, 1", "1 and -1"),
+    ),
+    Bad("order a list", lambda: hopfield_recall(TIES, S, [0, 1]), TypeError, ("hopfield_recall", "order", "list")),
+    Bad("order too far", lambda: hopfield_recall(TIES, S, np.array([0, 3])), ValueError, ("order", "[0 3]", "0 to 2")),
+    Bad("order negative", lambda: hopfield_recall(TIES, S, np.array([-1])), ValueError, ("order", "[-1]", "0 to 2")),
+    Bad("order of floats", lambda: hopfield_recall(TIES, S, np.ones(2)), ValueError, ("order", "float64", "integers")),
+    Bad("triples for pairs", lambda: temporal_xor(np.zeros((4, 3), int)), ValueError, ("pairs", "(4, 3)", "(n, 2")),
+    Bad("a flat stream", lambda: temporal_xor(np.zeros(4, int)), ValueError, ("temporal_xor", "(4,)", "(n, 2")),
+    Bad("pairs a list", lambda: temporal_xor([[0, 1]]), ValueError, ("temporal_xor", "list", "(n, 2")),
+    Bad("pairs of signs", lambda: temporal_xor(np.array([[-1, 1]])), ValueError, ("from -1 to 1", "0 and 1")),
+    Bad("pairs of floats", lambda: temporal_xor(np.zeros((2, 2))), ValueError, ("float64", "0 and 1")),
+    Bad("period 0", lambda: error_by_phase(np.ones(4), 0), ValueError, ("error_by_phase", "period is 0", "4")),
+    Bad("period too long", lambda: error_by_phase(np.ones(4), 5), ValueError, ("period is 5", "steps, 4")),
+    Bad("belief of two", lambda: xor_guess_step((BELIEF[:2], 0, 1), 1), ValueError, ("belief", "(2,)", "(3,)")),
+    Bad(
+        "impossible bit",
+        lambda: xor_guess_step((np.array([0.0, 0.0, 1.0]), 1, 0), 0),
+        ValueError,
+        ("xor_guess_step", "bit 0 after 1, 0"),
+    ),
+]
+
+
+@pytest.mark.parametrize("bad", [*MEMORY, *HISTORY, *ELMAN, *OUTPUT, *LOSS, *SEQUENCE, *BPTT, *CHECK, *CELLS], ids=str)
 def test_a_wrong_call_is_an_error_that_says_what_came_and_what_was_expected(bad: Bad) -> None:
     """The error has its documented type, and every part that must be in the message is."""
     with pytest.raises(bad.error) as caught:
