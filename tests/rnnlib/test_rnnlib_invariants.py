@@ -122,7 +122,7 @@ def test_the_net_of_chapter_1_says_which_letter_came_first(letters: list[int]) -
         "W_hh": np.array([[2.0, -2], [-2, 2]]),
         "b_h": np.full(2, -0.5),
         "W_hy": np.array([[1.0], [0]]),
-        "b_y": np.array([-0.5]),
+        "b_y": np.zeros(1),
     }
     state, ys = scan(partial(threshold_step, net), np.zeros(2), np.eye(5)[letters])
     first = next((letter for letter in letters if letter < 2), None)
