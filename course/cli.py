@@ -183,10 +183,11 @@ def build(
 @app.command()
 def mutants(
     chapter: Annotated[str | None, typer.Argument(help="A chapter's slug; none: all.")] = None,
+    write: Annotated[bool, typer.Option("--write", help="Also store the matrix for the instructor's guide.")] = False,
 ) -> None:
     """Run every known wrong version through the graded cells and pytest; exit 1 if one survives."""
-    from course.mutants import kill_matrix, variants
-    from course.sources import chapters
+    from course.mutants import MATRIX, kill_matrix, store, variants
+    from course.sources import ROOT, chapters
 
     wanted = [c for c in chapters() if chapter in (None, c.slug)]
     if not wanted:
@@ -211,10 +212,13 @@ def mutants(
             f"{source.slug}: {killed} of {len(wrong)} wrong versions caught by the visible cell and by pytest, "
             f"{hidden} by the hidden cell; {sum(bool(r.variant.says) for r in wrong)} have a cause to be named."
         )
-        for row in rows:
-            for fault in row.faults:
-                faults += 1
-                console.print(f"[red]{row.variant.id}: {escape(fault)}[/red]", soft_wrap=True)
+        found = [f"{row.variant.id}: {fault}" for row in rows for fault in row.faults]
+        for line in found:
+            console.print(f"[red]{escape(line)}[/red]", soft_wrap=True)
+        faults += len(found)
+        if write and not found:
+            store(MATRIX, source, rows)
+            console.print(f"written: {MATRIX.relative_to(ROOT)}")
     if faults:
         raise typer.Exit(FAILED)
 
