@@ -48,7 +48,7 @@ INSIDE = "/run/k"
 HOME = "/home/student"
 _COURSE = "/opt/course"  # in the sandbox: the modules of `course` that notebooks use
 _USER_INSIDE = "1000"
-_START_SECONDS = 60
+_START_SECONDS, _STOP_SECONDS = 60, 5
 _PREFIX = "rnn-grading-"
 _OLD_SECONDS = 60
 _CHANNELS = 4
@@ -121,7 +121,10 @@ class KernelProcess:
 
     @property
     def report(self) -> dict[str, Any]:
-        """How it ended: `reason` is one of ended, closed, memory, processor, processes, output, error."""
+        """How it ended: `reason` is one of ended, closed, memory, processor, processes, output, error.
+
+        `used`: seconds of processor time for its `start`, for its `cells`, of its `warden`; `memory_mb` at its most.
+        """
         lines = [line for line in self.reports if line.startswith(b"{")]
         return json.loads(lines[-1]) if lines else {"reason": "error", "error": "the sandbox itself has ended"}
 
@@ -321,11 +324,13 @@ class Sandbox:
         )
 
     def _stop(self) -> None:
-        self._control.close()
+        self._control.close()  # the zygote goes, and the walls fall on all that is within
         if self._process is not None:
-            if self._walls:
-                self._process.kill()  # the walls fall on all that is within
-            self._process.wait()
+            try:
+                self._process.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
             self._process = None
 
     def _give(self, place: Path) -> None:

@@ -55,6 +55,7 @@ class Outcome:
     notes: list[str] = field(default_factory=list)
     diagnoses: list[list[str]] = field(default_factory=list)  # exercise id, the misconception it shows
     seconds: dict[str, float] = field(default_factory=dict)  # by cell id, and "start" for kernels
+    used: dict[str, float] = field(default_factory=dict)  # processor seconds by what for, and "memory_mb" of kernels
     trouble: bool = False  # a kernel ended or had to be stopped, or the file cannot be read: --failed tries it again
     notebook: str = ""  # the autograded notebook
 
@@ -139,12 +140,14 @@ class _Run:
         self.name, self.bundle, self.notebook, self.notes, self.sandbox = name, bundle, notebook, notes, sandbox
         self.scores: dict[str, float | None] = dict.fromkeys(bundle.points, 0.0)
         self.seconds: dict[str, float] = {}
+        self.used: dict[str, float] = {"memory_mb": 0.0, "tests": 0.0}
         self.diagnoses: list[list[str]] = []
         self.lost: set[int] = set()  # cells that a kernel ended in: they are not run again
         self.trouble = False
         self.end = time.monotonic() + bundle.limits.notebook_seconds
 
     def outcome(self) -> Outcome:
+        began = time.process_time()
         unanswered = [c.metadata.nbgrader.grade_id for c in self.notebook.cells if _is(c, "solution") and _same(c)]
         for cell in self.notebook.cells:
             if _by_hand(cell) and cell.metadata.nbgrader.grade_id not in unanswered:
@@ -155,6 +158,7 @@ class _Run:
             if cell.cell_type == "code":
                 cell.execution_count = number + 1 if cell.outputs else None
                 cell.outputs = list(_harmless(cell.outputs, self.bundle.limits.output_kb << 10))
+        self.used["around"] = time.process_time() - began - self.used["tests"]
         more = len(self.notes) - MAX_NOTES
         notes = self.notes if more <= 0 else [*self.notes[:MAX_NOTES], f"And {more} more notes."]
         _put_notes(self.notebook, notes)
@@ -166,6 +170,7 @@ class _Run:
             notes=notes,
             diagnoses=self.diagnoses,
             seconds={cell_id: round(seconds, 3) for cell_id, seconds in self.seconds.items()},
+            used={what: round(amount, 3) for what, amount in self.used.items()},
             trouble=self.trouble,
             notebook=_as_json(self.notebook),
         )
@@ -187,34 +192,47 @@ class _Run:
             client = _Client(self.notebook, kernel, self.bundle, self.end)
             await client.async_start_new_kernel_client()
             self._took("start", started)
-            for position, cell in enumerate(self.notebook.cells):
-                if not _is_run(cell) or position in self.lost or (position < first and _is(cell, "grade")):
-                    continue
-                started = time.monotonic()
-                if started >= self.end:
-                    return max(first, position)
-                try:
-                    await self._one_cell(cell, position, client)
-                except _KernelLost as lost:
-                    self.lost.add(position)
-                    self.trouble = True
-                    self.notes.append(f"{_called(cell)}: {lost}.")
-                    return max(first, position + 1)
-                finally:
-                    self._took(cell.id, started)
+            position = await self._cells(first, client)
+        self._use(kernel.process.report.get("used", {}))
+        return position
+
+    async def _cells(self, first: int, client: "_Client") -> int:
+        """Run the cells, and up to `first` no tests, until the last one or the end of the kernel."""
+        for position, cell in enumerate(self.notebook.cells):
+            if not _is_run(cell) or position in self.lost or (position < first and _is(cell, "grade")):
+                continue
+            started = time.monotonic()
+            if started >= self.end:
+                return max(first, position)
+            try:
+                await self._one_cell(cell, position, client)
+            except _KernelLost as lost:
+                self.lost.add(position)
+                self.trouble = True
+                self.notes.append(f"{_called(cell)}: {lost}.")
+                return max(first, position + 1)
+            finally:
+                self._took(cell.id, started)
         return len(self.notebook.cells)
 
     async def _one_cell(self, cell: NotebookNode, position: int, client: "_Client") -> None:
         if not _is(cell, "grade") or _by_hand(cell):
             await client.run(cell, position)
             return
-        result = await client.test(cell)
+        result, seconds = await client.test(cell)
+        self.used["tests"] += seconds
         grade_id, points = cell.metadata.nbgrader.grade_id, float(cell.metadata.nbgrader.points)
         if result.passed:
             self.scores[grade_id] = points if result.partial is None else result.partial
         self.diagnoses += _diagnoses(grade_id, result.error or "")
         cell.outputs = list(_told(result))
         await client.settle()
+
+    def _use(self, report: dict[str, float]) -> None:
+        """Add what a kernel used, as its warden counted."""
+        for what, amount in report.items():
+            add = max if what == "memory_mb" else float.__add__
+            self.used[what] = add(float(amount), self.used.get(what, 0.0))
 
     def _took(self, what: str, started: float) -> None:
         self.seconds[what] = self.seconds.get(what, 0.0) + time.monotonic() - started
@@ -257,9 +275,15 @@ class _Client(NotebookClient):
                 cell.outputs.append(_error("TimeoutError", TIMEOUT, [TIMEOUT]))
                 raise _KernelLost("it could not be interrupted, so its kernel was ended") from None
 
-    async def test(self, cell: NotebookNode) -> CellResult:
-        """Run a test cell here, in a thread, while her kernel serves the calls."""
-        return await asyncio.to_thread(self.referee.run_cell, cell.source, points=float(cell.metadata.nbgrader.points))
+    async def test(self, cell: NotebookNode) -> tuple[CellResult, float]:
+        """Run a test cell here, in a thread, while her kernel serves the calls; also the processor time it took."""
+
+        def work() -> tuple[CellResult, float]:
+            began = time.thread_time()
+            result = self.referee.run_cell(cell.source, points=float(cell.metadata.nbgrader.points))
+            return result, time.thread_time() - began
+
+        return await asyncio.to_thread(work)
 
     async def settle(self) -> None:
         """Wait until her kernel has stopped serving."""

@@ -69,6 +69,18 @@ def test_right_answers_get_all_points() -> None:
     assert "all as expected" in text_of(outcome, f"{SLUG}--softmax--hidden")
 
 
+def test_what_a_submission_used_is_counted() -> None:
+    """Her processor time and memory, with those of processes that she starts, apart from start and tests."""
+    child = "import os, time\nif os.fork() == 0:\n    end = time.process_time() + 0.5\n    x = bytearray(80 << 20)\n"
+    child += "    while time.process_time() < end:\n        pass\n    os._exit(0)\nos.wait()"
+    idle = graded(made.handed_in(BUNDLE)).used
+    busy = graded(made.handed_in(BUNDLE, change=lambda nb: nb.cells.insert(3, made.code(child)))).used
+    assert set(idle) == set(busy) == {"start", "cells", "warden", "tests", "around", "memory_mb"}
+    assert all(amount > 0 for amount in idle.values())
+    assert 0.4 < busy["cells"] - idle["cells"] < 1.5
+    assert 60 < busy["memory_mb"] - idle["memory_mb"] < 200
+
+
 def test_nothing_written_gets_none_and_is_told_apart() -> None:
     """Each answer is known to be unanswered, each test says so."""
     outcome = graded(made.handed_in(BUNDLE, {}))
