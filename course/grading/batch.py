@@ -90,6 +90,7 @@ def grade_all(order: Order, tell: Callable[[int, Outcome | None], None] = lambda
         desk = _Desk(order, bundle, journal, writer, tally, lambda outcome: tell(len(submissions), outcome))
         save_source(order.root, chapter)
         desk.bring_up_to_date(submissions)
+        desk.ask_again(submissions)
         try:
             _work(order, desk, submissions)
         except KeyboardInterrupt:
@@ -133,6 +134,16 @@ class _Desk:
             self.batch = [_result(known[outcome.name], outcome) for outcome in self.journal.outcomes(names)]
             self.flush()
 
+    def ask_again(self, submissions: list[Submission]) -> None:
+        """Note whom `--regrade` and `--failed` are about; where the last such run was cut short, go on with it."""
+        if not (self.order.regrade or self.order.failed):
+            return
+        journal, wanted = self.journal, {submission.student for submission in submissions}
+        again = {n for n, found in journal.finished.items() if n in wanted and (self.order.regrade or found.trouble)}
+        cut_short = again <= journal.last_asked and again & journal.asked
+        if again and not cut_short:
+            journal.ask(sorted(again))
+
     def to_do(self, submissions: Iterable[Submission]) -> Iterator[_Job]:
         """The submissions that are not graded, each read when its turn comes."""
         for submission in submissions:
@@ -153,7 +164,7 @@ class _Desk:
 
     def _is_done(self, submission: Submission, data: bytes) -> bool:
         found = self.journal.finished.get(submission.student)
-        if found is None or self.order.regrade or (self.order.failed and found.trouble):
+        if found is None or submission.student in self.journal.asked:
             return False
         slug = self.order.slug
         there = (self.order.root / "autograded" / submission.student / slug / f"{slug}.ipynb").exists()

@@ -52,7 +52,7 @@ LOCK_SECONDS = 20  # how long each waits for a lock
 ANSWER_SECONDS = 10  # how long a database server has to answer
 T = TypeVar("T")
 
-__all__ = ["Result", "Writer", "database_url", "save_notebook", "save_source"]
+__all__ = ["Result", "Writer", "database_url", "faults_in_words", "save_notebook", "save_source"]
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Writer:
 
     def __init__(self, url: URL, bundle: Bundle) -> None:
         self._url, self._slug = url, bundle.slug
-        with self._in_words(), _alone(url):
+        with faults_in_words(url), _alone(url):
             _make_tables(url)
             self._gradebook = Gradebook(url.render_as_string(hide_password=False), COURSE_ID)
             try:
@@ -116,12 +116,12 @@ class Writer:
     def write(self, results: Sequence[Result]) -> None:
         """Put a batch of results (one for each student) into the gradebook, all of them or none."""
         if results:
-            with self._in_words():
+            with faults_in_words(self._url):
                 self._retrying(lambda session: self._write(session, results))
 
     def missing(self, students: Iterable[str]) -> set[str]:
         """Those of whom the gradebook has no submission of this assignment."""
-        with self._in_words():
+        with faults_in_words(self._url):
             query = select(SubmittedAssignment.student_id).where(SubmittedAssignment.assignment_id == self._assignment)
             return set(students) - set(self._retrying(lambda session: list(session.scalars(query))))
 
@@ -257,20 +257,6 @@ class Writer:
                 time.sleep(0.2 * (TRIES - left))
         raise AssertionError("the last try returns or raises")
 
-    @contextmanager
-    def _in_words(self) -> Iterator[None]:
-        loggers = [logging.getLogger(name) for name in ("tornado.application", "sqlalchemy.pool")]
-        was = [logger.disabled for logger in loggers]  # nbgrader's, and of a lost connection: they print tracebacks
-        for logger in loggers:
-            logger.disabled = True
-        try:
-            yield
-        except (SQLAlchemyError, InvalidEntry) as error:
-            raise Stopped(f"{_shown(self._url)}: {_cause(error)}\n{_advice(error)}", GRADEBOOK) from error
-        finally:
-            for logger, disabled in zip(loggers, was, strict=True):
-                logger.disabled = disabled
-
 
 # --- tables
 
@@ -344,6 +330,22 @@ def _versions() -> ScriptDirectory:
 
 
 # --- faults of databases
+
+
+@contextmanager
+def faults_in_words(url: URL) -> Iterator[None]:
+    """Faults of the database as Stopped, with what to do."""
+    loggers = [logging.getLogger(name) for name in ("tornado.application", "sqlalchemy.pool")]
+    was = [logger.disabled for logger in loggers]  # nbgrader's, and of a lost connection: they print tracebacks
+    for logger in loggers:
+        logger.disabled = True
+    try:
+        yield
+    except (SQLAlchemyError, InvalidEntry) as error:
+        raise Stopped(f"{_shown(url)}: {_cause(error)}\n{_advice(error)}", GRADEBOOK) from error
+    finally:
+        for logger, disabled in zip(loggers, was, strict=True):
+            logger.disabled = disabled
 
 
 def _shown(url: URL) -> str:

@@ -253,9 +253,7 @@ def test_a_file_that_is_no_database_is_said(tmp_path: Path) -> None:
 
 def test_a_password_is_not_shown(tmp_path: Path) -> None:
     url = make_url(f"sqlite://user:secret@/{tmp_path}")
-    writer = Writer.__new__(Writer)
-    writer._url = url
-    with pytest.raises(Stopped) as stopped, writer._in_words():
+    with pytest.raises(Stopped) as stopped, module.faults_in_words(url):
         raise module.SQLAlchemyError("no")
     assert "secret" not in str(stopped.value)
 
