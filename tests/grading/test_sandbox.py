@@ -409,6 +409,56 @@ def test_system_calls_that_lead_out_are_refused(kernel):
     assert said == "True\n"
 
 
+def test_memory_that_no_limit_counts_is_refused(sandbox):
+    """Shared memory without a file, /dev/zero mapped, pages lent to a pipe; what has a file or is private works."""
+    with sandbox.kernel({}) as kernel:
+        said = run(
+            kernel,
+            """
+            import ctypes, mmap, multiprocessing, os, socket
+            import numpy as np
+            def refused(action):
+                try:
+                    print("went through:", action())
+                except OSError:
+                    pass
+            def zeros():
+                with open("/dev/zero", "r+b") as file:
+                    return mmap.mmap(file.fileno(), 1 << 20)
+            def lent():
+                if ctypes.CDLL(None, use_errno=True).vmsplice(os.pipe()[1], None, 0, 0) < 0:
+                    raise OSError(ctypes.get_errno())
+            refused(lambda: mmap.mmap(-1, 1 << 20))
+            refused(zeros)
+            refused(lent)
+            mmap.mmap(-1, 1 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)[0] = 1
+            print(np.memmap("/tmp/map", dtype="f8", mode="w+", shape=(10,)).sum())
+            with multiprocessing.get_context("fork").Pool(2) as pool:
+                print(pool.map(abs, [-1, 2]))
+            """,
+        )
+    assert said == "0.0\n[1, 2]\n"
+
+
+def test_out_of_band_data_is_refused(kernel):
+    """It has been the way out of other sandboxes; an ordinary byte passes."""
+    said = run(
+        kernel,
+        """
+        import socket
+        one, other = socket.socketpair()
+        for action in (lambda: one.send(b"x", socket.MSG_OOB), lambda: other.recv(1, socket.MSG_OOB)):
+            try:
+                print("went through:", action())
+            except PermissionError:
+                pass
+        one.sendmsg([b"y"])
+        print(other.recv(1))
+        """,
+    )
+    assert said == "b'y'\n"
+
+
 def test_it_cannot_end_what_started_it(sandbox):
     """Signals to its parent, its group and to everybody reach nobody outside, and the sandbox goes on."""
     with sandbox.kernel({}) as other, sandbox.kernel({}) as kernel:
