@@ -36,6 +36,7 @@ from course.grading.sandbox import Kernel, Sandbox, SandboxUnavailable
 GRADED, NOTED, UNREADABLE = "graded", "graded with notes", "unreadable"
 MAX_RESTARTS = 4  # kernels that one submission may wear out, beyond its first
 STUCK_SECONDS = 3  # what an interrupted cell has to come to its end
+LOOK_SECONDS = 0.3  # within which a kernel ends of what a cell did, where it does not end at once
 MAX_NOTES, MAX_OUTPUTS, MAX_PICTURE = 40, 100, 2_000_000
 PICTURES = ("image/png", "image/jpeg")
 TIMEOUT = "Stopped: the cell took longer than it may."
@@ -133,6 +134,10 @@ class _KernelLost(Exception):
     """The kernel ended, or had to be ended; the message says how."""
 
 
+class _KernelEnded(_KernelLost):
+    """It ended while a cell ran, perhaps of what an earlier one did."""
+
+
 class _Run:
     """One submission on its way through as many kernels as it takes."""
 
@@ -144,6 +149,7 @@ class _Run:
         self.diagnoses: list[list[str]] = []
         self.lost: set[int] = set()  # cells that a kernel ended in: they are not run again
         self.trouble = False
+        self.careful = False  # look at the kernel after each cell, so that the right one is blamed
         self.end = time.monotonic() + bundle.limits.notebook_seconds
 
     def outcome(self) -> Outcome:
@@ -177,7 +183,7 @@ class _Run:
 
     async def _all_cells(self) -> None:
         position, kernels, cells = 0, 0, self.notebook.cells
-        while position < len(cells) and kernels <= MAX_RESTARTS and time.monotonic() < self.end:
+        while position < len(cells) and kernels <= MAX_RESTARTS + self.careful and time.monotonic() < self.end:
             position, kernels = await self._one_kernel(position), kernels + 1
         if any(_is_run(cell) for cell in cells[position:]):
             used_up = f"its {self.bundle.limits.notebook_seconds:g} seconds were used up"
@@ -206,9 +212,14 @@ class _Run:
                 return max(first, position)
             try:
                 await self._one_cell(cell, position, client)
+                if self.careful:
+                    await client.look()
             except _KernelLost as lost:
-                self.lost.add(position)
                 self.trouble = True
+                if isinstance(lost, _KernelEnded) and not self.careful:
+                    self.careful = True  # once more, since an earlier cell may have done it
+                    return max(first, position)
+                self.lost.add(position)
                 self.notes.append(f"{_called(cell)}: {lost}.")
                 return max(first, position + 1)
             finally:
@@ -224,7 +235,7 @@ class _Run:
         grade_id, points = cell.metadata.nbgrader.grade_id, float(cell.metadata.nbgrader.points)
         if result.passed:
             self.scores[grade_id] = points if result.partial is None else result.partial
-        self.diagnoses += _diagnoses(grade_id, result.error or "")
+        self.diagnoses += [d for d in _diagnoses(grade_id, result.error or "") if d not in self.diagnoses]
         cell.outputs = list(_told(result))
         await client.settle()
 
@@ -299,6 +310,12 @@ class _Client(NotebookClient):
         if self.serving:
             raise _KernelLost("a call could not be interrupted, so its kernel was ended")
 
+    async def look(self) -> None:
+        """Give the kernel time to end of what it has just run."""
+        with self._faults_in_words():
+            await asyncio.sleep(LOOK_SECONDS)
+            await self._async_check_alive()
+
     async def _serve(self) -> None:
         assert self.kc is not None
         path = f"{self.kernel.inside}/calls"
@@ -316,7 +333,7 @@ class _Client(NotebookClient):
         except _KernelLost:
             raise
         except DeadKernelError:
-            raise _KernelLost(f"its kernel ended: {self.kernel.reason or 'it does not answer'}") from None
+            raise _KernelEnded(f"its kernel ended: {self.kernel.reason or 'it does not answer'}") from None
         except Exception as error:
             raise _KernelLost(f"its kernel sent what is no message of Jupyter's ({type(error).__name__})") from None
 

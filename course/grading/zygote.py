@@ -397,6 +397,7 @@ def _start(order: dict[str, Any]) -> IPKernelApp:
     for number, channel in enumerate(CHANNELS, 1):
         setattr(app, f"{channel}_port", number)
     app.initialize([])
+    app.kernel.shell.unobserve_all("exit_now")  # exit() would end the kernel a little later, in somebody else's cell
     return app
 
 
