@@ -46,6 +46,10 @@ class Tested:
     mark: Mark
     test: Test | None
 
+    @property
+    def passed(self) -> bool:
+        return self.test is not None and not self.test.failed and bool(self.mark.auto)
+
 
 @dataclass(frozen=True)
 class Part:
@@ -73,7 +77,9 @@ class Part:
 
     @property
     def causes(self) -> list[str]:
-        return list(dict.fromkeys(cause for t in self.tested if t.test and not t.test.hidden for cause in t.test.causes))
+        return list(
+            dict.fromkeys(cause for t in self.tested if t.test and not t.test.hidden for cause in t.test.causes)
+        )
 
     @property
     def state(self) -> str:
@@ -135,9 +141,7 @@ def page(gradebook: Gradebook, record: Record, work: Work, parts: list[Part], ma
     return template.render(record=record, work=work, parts=parts, gradebook=gradebook, made_from=made_from)
 
 
-def write_page(
-    root: Path, gradebook: Gradebook, record: Record, data: bytes, work: Work, parts: list[Part]
-) -> bool:
+def write_page(root: Path, gradebook: Gradebook, record: Record, data: bytes, work: Work, parts: list[Part]) -> bool:
     """Write a student's page where nbgrader looks for it; False if the one that is there is of the same content."""
     path, made_from = page_path(root, record.student, gradebook.slug), _made_from(gradebook, record, data)
     if _is_made_from(path, made_from):

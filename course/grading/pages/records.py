@@ -111,7 +111,7 @@ class Gradebook:
             self._names: dict[str, str] = {cell: name for cell, name, _ in found}
             self.items = {name: Item(name, float(top or 0.0)) for _, name, top in found}
             kinds = select(SolutionCell.id, SolutionCell.name).where(SolutionCell.notebook_id == self._notebook)
-            self._answers: dict[str, str] = {cell: name for cell, name in session.execute(kinds)} | self._names
+            self._answers: dict[str, str] = dict(session.execute(kinds).all()) | self._names
 
     def __enter__(self) -> "Gradebook":
         return self
