@@ -43,8 +43,9 @@ CONNECT_SECONDS = 5.0
 PAST = 1000  # calls whose arrays may still change when the student's code changes what it kept
 LIVE_BYTES = 512 << 20  # of the student's arrays that a cell holds at one time
 TOLD_BYTES = 32 << 20  # of everything else that a cell is told in all
-LARGE = 1 << 16  # arrays below are not counted
-ERROR = 20_000  # characters
+LARGE = 1 << 16  # answers whose arrays have fewer bytes in all are not counted
+STALE = 64  # connections that are dropped before the kernel is asked; the listener holds fewer
+ERROR, BASES = 20_000, 10  # characters of a message; builtin classes of an exception
 
 __all__ = ["CellResult", "Referee", "StudentError", "TestCellError", "Timing"]
 
@@ -124,7 +125,9 @@ class Referee:
                 value = None if last is None else eval(last, namespace)
         except _OutOfTime:
             error = f"Stopped: the tests took longer than {self._limits.test_seconds:g} seconds."
-        except Exception as raised:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as raised:  # what pytest raises, for one, is no Exception
             error = _words(raised)
         finally:
             calls.close()
@@ -148,7 +151,7 @@ class Referee:
         if self._start is not None:
             self._listener.settimeout(0)
             with contextlib.suppress(OSError):
-                while True:
+                for _ in range(STALE):  # her code may open them faster than they are dropped
                     self._listener.accept()[0].close()
             self._start()
         self._listener.settimeout(CONNECT_SECONDS)
@@ -206,7 +209,7 @@ def _is_answer(expression: ast.expr, tree: ast.Module, names: Collection[str]) -
     return any(_is_answer(value, tree, names) for value in given if not isinstance(value, ast.Name))
 
 
-def _words(error: Exception) -> str:
+def _words(error: BaseException) -> str:
     try:
         text = str(error)
     except Exception as unreadable:
@@ -239,6 +242,7 @@ class _Calls:
     wire: WireLimits
     interrupt: Callable[[], None] | None
     number: int = 0
+    answered: bool = False  # whether anything has come back yet
     live: int = 0  # bytes of large arrays that came, and that the cell still holds
     told: int = 0  # bytes of all that was not arrays
     fault: TestCellError | None = None
@@ -267,6 +271,8 @@ class _Calls:
             content["source"] = source
             data, memory = pack(content, self.wire, self.known)
         except WireError as error:
+            if self.answered:  # it may be made of what came back before, so it is hers to answer for
+                raise StudentError(f"{name} cannot be called with what is made of earlier answers: {error}") from None
             self.fault = TestCellError(f"the test cell calls {name} with what cannot be sent: {error}")
             raise self.fault from None
         reply = self._exchange(name, data, memory, self.seconds if seconds is None else seconds)
@@ -329,18 +335,27 @@ class _Calls:
                 proper = False
         if not proper or type(reply["number"]) is not int:
             raise WireError("not a reply to this call")
+        self.answered = True
         self.told += new.head_bytes
-        owners = {id(a.base): a.base for a in new.arrays if a.base is not None and a.base.nbytes >= LARGE}
-        for owner in owners.values():
-            self.live += owner.nbytes
-            weakref.finalize(owner, self._gone, owner.nbytes)
-        if self.told > TOLD_BYTES or self.live > LIVE_BYTES:
+        self._count(memory, new)
+        written = sum(content.nbytes for content in reply["changed"].values())
+        if max(self.told - TOLD_BYTES, self.live - LIVE_BYTES, written - self.wire.total_bytes) > 0:
             raise WireError("its answers take too much memory")
         for i, array in enumerate([*memory.arrays, *new.arrays]):
             if array.flags.writeable:
                 self.past[f"{self.number}:{i}"] = Kept(array)
         while len(self.past) > PAST:
             self.past.popitem(last=False)
+
+    def _count(self, memory: Memory, new: Memory) -> None:
+        """Count the memory that came with a reply until it is gone; what lies in the arguments is the test's own."""
+        first = len(memory.blocks)
+        came = [a for a, span in zip(new.arrays, new.spans, strict=True) if span.block >= first]
+        owners = {id(a.base): a.base for a in came if a.base is not None}
+        if sum(owner.nbytes for owner in owners.values()) >= LARGE:
+            for owner in owners.values():
+                self.live += owner.nbytes
+                weakref.finalize(owner, self._gone, owner.nbytes)
 
     def _gone(self, size: int) -> None:
         self.live -= size
@@ -373,7 +388,7 @@ def _put_back(mine: Any, theirs: Any) -> Any:
 
 def _student_error(name: str, bases: list[Any], message: str, where: str) -> Exception:
     """The builtin exception that the student's was; else one of a class with its name and its builtin bases."""
-    known = [t for t in map(_builtin, bases) if t is not None]
+    known = [t for t in map(_builtin, bases[:BASES]) if t is not None]
     own = [t for i, t in enumerate(known) if t is not Exception and not any(issubclass(k, t) for k in known[:i])]
     label = name[:80] if name.isidentifier() else "StudentError"
     try:
