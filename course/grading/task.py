@@ -36,7 +36,7 @@ from course.grading.sandbox import Kernel, Sandbox, SandboxUnavailable
 GRADED, NOTED, UNREADABLE = "graded", "graded with notes", "unreadable"
 MAX_RESTARTS = 4  # kernels that one submission may wear out, beyond its first
 STUCK_SECONDS = 3  # what an interrupted cell has to come to its end
-LOOK_SECONDS = 0.3  # within which a kernel ends of what a cell did, where it does not end at once
+LOOK_SECONDS = 0.15  # within which a kernel ends of what a cell did, where it does not end at once
 MAX_NOTES, MAX_OUTPUTS, MAX_PICTURE = 40, 100, 2_000_000
 PICTURES = ("image/png", "image/jpeg")
 TIMEOUT = "Stopped: the cell took longer than it may."
