@@ -6,16 +6,13 @@ fifty thousand needs no more of it than one of fifty. Killed at any moment, the 
 
 import contextlib
 import logging
-import os
-import signal
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
-from multiprocessing import active_children, get_context
+from multiprocessing import active_children
 from pathlib import Path
 
 from course.grading.bundle import Bundle, find_chapter, make_bundle
@@ -26,6 +23,7 @@ from course.grading.journal import Journal, fingerprint
 from course.grading.rebuild import Unreadable
 from course.grading.sandbox import Sandbox
 from course.grading.task import Outcome, grade, grade_elsewhere, unreadable
+from course.grading.workers import prepare_workers, start_worker
 
 AHEAD = 3  # submissions in memory for each worker
 BATCH, BATCH_SECONDS = 100, 3.0  # a transaction after so many results, or so much time
@@ -275,9 +273,7 @@ def _workers(order: Order) -> Iterator[tuple[Executor, int]]:
 
 @contextlib.contextmanager
 def _local_workers(count: int) -> Iterator[tuple[Executor, int]]:
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ.setdefault(name, "1")  # the processes are the parallelism
-    pool = ProcessPoolExecutor(count, get_context("spawn"), _start_worker, (os.getpid(),))
+    pool = ProcessPoolExecutor(count, prepare_workers(), start_worker)
     try:
         yield pool, count * AHEAD
         pool.shutdown()
@@ -286,18 +282,6 @@ def _local_workers(count: int) -> Iterator[tuple[Executor, int]]:
         for process in active_children():
             process.kill()
         raise
-
-
-def _start_worker(parent: int) -> None:
-    """In a worker: Ctrl-C is the parent's to hear, and the end of the parent, however it comes, is the end."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 @contextlib.contextmanager

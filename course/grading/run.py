@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from course.grading.errors import FAILED, Stopped
+from course.grading.workers import prepare_workers
 
 if TYPE_CHECKING:
     from course.grading.batch import Tally
@@ -51,6 +52,8 @@ def grade_command(
     Exit codes: 0 all graded, 1 some could not be, 2 no such assignment or submissions, 3 no sandbox here,
     4 the gradebook cannot be used, 5 the workers are lost, 130 interrupted.
     """
+    if scheduler is None:
+        prepare_workers()  # these imports take seconds there and here: at the same time
     from course.grading.batch import Order, grade_all
 
     order = Order(
