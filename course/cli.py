@@ -1,4 +1,4 @@
-"""The `course` command: for learners (start to doctor), for instructors (grade), for makers (build to demo)."""
+"""The `course` command: for learners (start to doctor), for instructors (grade, report), for makers (build to demo)."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +10,7 @@ from rich.progress import track
 from rich.table import Table
 
 from course.exercises import catalogue, chapter_number, find
+from course.grading.pages.command import report_command
 from course.grading.run import grade_command
 from course.workspace import Progress, WorkspaceError, catchup, find_workspace, progress, start
 
@@ -158,6 +159,7 @@ def doctor() -> None:
 # --- instructors
 
 app.command("grade")(grade_command)
+app.command("report")(report_command)
 
 
 # --- makers

@@ -240,7 +240,7 @@ class FeedbackExporter(Exporter):
     def _html(self) -> str:
         return ".html"
 
-    def from_filename(self, filename: str, resources: Any = None, **kw: Any) -> tuple[str, Any]:
+    def from_filename(self, filename: str, resources: Any = None, **kw: Any) -> tuple[Any, Any]:
         """The page of the notebook in this file; nothing of the notebook is run or rendered otherwise."""
         found = self._init_resources(resources)
         about = found["nbgrader"]

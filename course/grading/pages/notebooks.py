@@ -117,12 +117,13 @@ class _Reader:
     """Reads the cells of one notebook."""
 
     def __init__(self, cells: list[Any]) -> None:
-        self.cells = [cell for cell in cells if isinstance(cell, dict)]
+        self.cells: list[Any] = [cell for cell in cells if isinstance(cell, dict)]
         self.secret = _secret(_hidden_lines(self.cells))
         self.pictures = 0
 
     def work(self) -> Work:
-        work, added = Work(_notes(self.cells)), []
+        work = Work(_notes(self.cells))
+        added: list[Any] = []
         for cell in self.cells:
             about = cell.get("metadata", {}).get("nbgrader")
             if about and about.get("solution"):

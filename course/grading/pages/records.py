@@ -29,7 +29,7 @@ from course.grading.gradebook import faults_in_words
 PORTION = 300  # students that are read at one time
 NO_RESPONSE = "No response."  # nbgrader's comment on an answer cell that is as it was handed out
 
-__all__ = ["Gradebook", "Item", "Mark", "Record", "Results"]
+__all__ = ["Gradebook", "Item", "Mark", "Record", "Results", "nothing_graded"]
 
 
 @dataclass(frozen=True)
@@ -95,13 +95,13 @@ class Gradebook:
     def __init__(self, url: URL, slug: str, notebook: str | None = None) -> None:
         self._url, self.slug = url, slug
         if url.get_backend_name() == "sqlite" and url.database and not Path(url.database).exists():
-            raise _nothing_graded(slug, f"there is no gradebook {url.database}")
+            raise nothing_graded(slug, f"there is no gradebook {url.database}")
         self._engine = create_engine(url)
         with faults_in_words(url), Session(self._engine) as session:
             query = select(Notebook.id, Assignment.id).join(Assignment, Notebook.assignment_id == Assignment.id)
             row = session.execute(query.where(Assignment.name == slug, Notebook.name == (notebook or slug))).first()
             if row is None:
-                raise _nothing_graded(slug, "the gradebook does not know it")
+                raise nothing_graded(slug, "the gradebook does not know it")
             self._notebook, self._assignment = row
             cells = [
                 session.execute(select(kind.id, kind.name, kind.max_score).where(kind.notebook_id == self._notebook))
@@ -163,8 +163,8 @@ class Gradebook:
     def _filled(self, session: Session, query: Select[Any]) -> list[Record]:
         records: list[Record] = []
         by_notebook: dict[str, Record] = {}
-        for *about, penalty, notebook in session.execute(query):
-            records.append(Record(*about, penalty=float(penalty or 0.0)))
+        for student, first, last, email, number, penalty, notebook in session.execute(query):
+            records.append(Record(student, first, last, email, number, float(penalty or 0.0)))
             if notebook is not None:
                 by_notebook[notebook] = records[-1]
         grades = (Grade.auto_score, Grade.manual_score, Grade.extra_credit, Grade.needs_manual_grade)
@@ -179,7 +179,8 @@ class Gradebook:
         return records
 
 
-def _nothing_graded(slug: str, why: str) -> Stopped:
+def nothing_graded(slug: str, why: str) -> Stopped:
+    """What is said where there is nothing to report on."""
     return Stopped(f"nothing of {slug} is graded yet ({why}); run first: course grade {slug}")
 
 

@@ -20,7 +20,7 @@ from course.grading.pages import same_answers
 from course.grading.pages.exports import Grades, Table
 from course.grading.pages.feedback import environment, page_path, parts_of, replace, write_page
 from course.grading.pages.notebooks import Work, read_work
-from course.grading.pages.records import Gradebook, Record, Results
+from course.grading.pages.records import Gradebook, Record, Results, nothing_graded
 from course.grading.pages.same_answers import SameAnswers, groups
 from course.grading.pages.statistics import ENOUGH, KINDS, SLOW, ClassStatistics, Entry
 from course.sources import Chapter
@@ -57,13 +57,16 @@ def make_pages(
     """
     chapter = find_chapter(slug)
     folder = root / "reports" / slug
-    url = database_url(database or str(root / "gradebook.db"))
+    place = database or str(root / "gradebook.db")
+    if "://" not in place and not Path(place).exists():  # before a folder is made for it
+        raise nothing_graded(slug, f"there is no gradebook {place}")
+    url = database_url(place)
     with ExitStack() as stack:
         gradebook = stack.enter_context(Gradebook(url, slug))
         results = stack.enter_context(Results(root / "grading" / f"{slug}.jsonl"))
         people, handed_in = gradebook.count()
         if not handed_in:
-            raise Stopped(f"nothing of {slug} is graded yet (no submissions); run first: course grade {slug}")
+            raise nothing_graded(slug, "the gradebook has no submission of it")
         try:
             folder.mkdir(parents=True, exist_ok=True)
             maker = stack.enter_context(_Maker(root, folder, chapter, gradebook, results))

@@ -10,7 +10,7 @@ many come to, is alike by nature. What it means that two answers are the same, a
 import ast
 import hashlib
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -117,7 +117,7 @@ def _without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:
 class SameAnswers:
     """Collects forms of answers, on disk where they are many."""
 
-    def __init__(self, known: dict[str, Iterable[str]]) -> None:
+    def __init__(self, known: Mapping[str, Sequence[str]]) -> None:
         """`known`: for each exercise its name in answers, and the sources (stub first) that nobody is told of."""
         self._base = sqlite3.connect("")  # a file of its own that has no name, and goes with the connection
         self._base.execute("create table students (id integer primary key, name text)")
