@@ -407,23 +407,33 @@ def save_notebook(root: Path, student: str, slug: str, text: str) -> None:
 def save_source(root: Path, chapter: Chapter) -> None:
     """Write the assignment's own notebook where nbgrader looks for it, if none is there: its pages list those."""
     folder = root / "source" / chapter.slug
-    if not folder.exists():
+    if not any(folder.glob("*.ipynb")):
         _save(folder, chapter.slug, nbformat.writes(source_notebook(chapter)))
 
 
 def _save(folder: Path, name: str, text: str) -> None:
     """All of it or nothing."""
     _make_folder(folder)
+    new = folder / f".{name}.new"
     try:
-        new = folder / f".{name}.new"
         new.write_text(text, encoding="utf-8")
         os.replace(new, folder / f"{name}.ipynb")
     except OSError as error:
-        raise Stopped(f"{folder} cannot be written: {error.strerror or error}", GRADEBOOK) from None
+        with contextlib.suppress(OSError):
+            new.unlink(missing_ok=True)
+        raise Stopped(
+            f"{folder} cannot be written: {error.strerror or error}.\n"
+            "Mend that, then run the same command: what is finished is kept.",
+            GRADEBOOK,
+        ) from None
 
 
 def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise Stopped(f"{folder} cannot be made: {error.strerror or error}", GRADEBOOK) from None
+        raise Stopped(
+            f"{folder} cannot be made: {error.strerror or error}.\n"
+            "Mend that, or name another place with --course or --db, then run the same command.",
+            GRADEBOOK,
+        ) from None

@@ -50,7 +50,11 @@ class Journal:
             self._file = path.open("ab", buffering=0)
             self._lines = path.open("rb")
         except OSError as error:
-            raise Stopped(f"the journal {path} cannot be opened: {error.strerror}", GRADEBOOK) from None
+            raise Stopped(
+                f"the journal {path} cannot be opened: {error.strerror}.\n"
+                "Mend that, or name another course folder with --course, then run the same command.",
+                GRADEBOOK,
+            ) from None
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
