@@ -13,7 +13,7 @@ from course.grading.errors import FAILED, Stopped
 from course.grading.workers import prepare_workers
 
 if TYPE_CHECKING:
-    from course.grading.batch import Tally
+    from course.grading.batch import Order, Tally
     from course.grading.task import Outcome
 
 COURSE = Path("_build/nbgrader")
@@ -43,6 +43,9 @@ def grade_command(
     scheduler: Annotated[str | None, typer.Option(help="Grade on a Dask cluster instead: tcp://HOST:8786.")] = None,
     no_sandbox: Annotated[
         bool, typer.Option("--no-sandbox", help="Run submissions with all your rights. Only for work that you trust.")
+    ] = False,
+    no_pages: Annotated[
+        bool, typer.Option("--no-pages", help="Scores only; `course report` writes feedback and class report later.")
     ] = False,
 ) -> None:
     """Grade submissions that nobody should trust, into nbgrader's gradebook.
@@ -90,8 +93,21 @@ def grade_command(
         console.print(f"[red]{escape(str(error))}[/red]", soft_wrap=True)
         raise typer.Exit(error.code) from None
     _summary(tally, order.root)
+    if not no_pages:
+        _pages(order)
     if tally.failures:
         raise typer.Exit(FAILED)
+
+
+def _pages(order: "Order") -> None:
+    from course.grading.pages.command import show_pages
+
+    try:
+        show_pages(order.root, order.slug, order.database, console)
+    except Stopped as error:
+        console.print(f"[red]{escape(str(error))}[/red]", soft_wrap=True)
+        console.print(f"All scores are kept; write the pages later: course report {order.slug}")
+        raise typer.Exit(error.code) from None
 
 
 def _summary(tally: "Tally", root: Path) -> None:
