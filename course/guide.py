@@ -10,6 +10,7 @@ from typing import Any
 from IPython.display import Markdown
 
 from course.exercises import catalogue
+from course.grading import errors
 from course.sources import ROOT
 
 DATA = ROOT / "book" / "instructors" / "_data"
@@ -20,7 +21,7 @@ MADE_BY = {
     "throughput": "make bench-grading",
 }
 
-__all__ = ["GuideError", "common_errors", "data", "folds", "lines", "plan", "table"]
+__all__ = ["GuideError", "common_errors", "data", "exit_codes", "folds", "lines", "plan", "table"]
 
 
 class GuideError(Exception):
@@ -101,3 +102,9 @@ def common_errors() -> dict[str, list[str]]:
             if not row["version"].startswith("("):
                 found.setdefault(row["exercise"], []).append(row["version"].replace("-", " "))
     return found
+
+
+def exit_codes() -> list[tuple[str, str]]:
+    """What `course grade` says to a script, as the module that defines the codes explains them."""
+    text = (errors.__doc__ or "").split("\n\n", 1)[1].strip()
+    return [(code, meaning) for code, meaning in (line.split(maxsplit=1) for line in text.splitlines())]
