@@ -7,14 +7,13 @@ their cell is told of in the words of the check only, and outputs that quote it 
 import base64
 import html
 import io
-import json
 import re
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import nbformat
+import nbformat.v4
 from nbconvert.filters import strip_ansi
 from nbgrader.utils import compute_checksum
 from PIL import Image
@@ -100,10 +99,9 @@ def read_work(data: bytes) -> Work:
     try:
         if len(data) > MAX_BYTES:
             raise ValueError
-        cells = nbformat.from_dict(json.loads(data)["cells"])
-    except (ValueError, KeyError, TypeError, RecursionError):
+        return _Reader(nbformat.v4.reads(data.decode())["cells"]).work()
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):  # no notebook, or a broken one
         return Work(["The autograded notebook cannot be read. Grade the submission again."])
-    return _Reader(cells).work()
 
 
 def plain(text: str) -> str:
