@@ -5,6 +5,7 @@ import io
 import os
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import made_submissions as made
@@ -160,13 +161,20 @@ def picture(kind: str, size: tuple[int, int] = (3, 2)) -> str:
     return base64.b64encode(file.getvalue()).decode()
 
 
+def large_picture(side: int) -> str:
+    """A PNG that says of itself to be so large."""
+    data = bytearray(base64.b64decode(picture("PNG")))
+    data[16:24] = side.to_bytes(4, "big") * 2
+    data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
+    return base64.b64encode(data).decode()
+
+
 def test_pictures_are_shown_only_if_they_are_some(tmp_path: Path) -> None:
     """PNG and JPEG that can be opened; no SVG, no other file that says it is one, none of a billion dots."""
     real = picture("PNG")
     svg = base64.b64encode(b"<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>").decode()
-    huge = bytearray(base64.b64decode(real))
-    huge[16:24] = (100_000).to_bytes(4, "big") * 2
-    bad = [svg, picture("GIF"), "%%%", real[: len(real) // 2], base64.b64encode(huge).decode(), "", "A" * 4_000_000]
+    torn = base64.b64encode(base64.b64decode(real)[:-20]).decode()
+    bad = [svg, picture("GIF"), "%%%", torn, large_picture(7_000), large_picture(100_000), "", "A" * 4_000_000]
     outputs = {
         OUTPUT: [shown(image_png=real), shown(image_jpeg=picture("JPEG")), shown(image_png=picture("JPEG"))],
         SOFTMAX: [shown(image_png=data) for data in bad]
