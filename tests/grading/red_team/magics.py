@@ -485,7 +485,7 @@ ATTACKS = [
     ),
     *(
         Attack(
-            f"credit-{value.split('.')[-1].strip('-')}",
+            f"credit-{value.replace('np.', '').replace('-', 'minus-')}",
             "the tests",
             f"Answers {value} where an answer is its credit.",
             credit(value),

@@ -14,7 +14,7 @@ from nbformat import NotebookNode
 
 from course.grading.bundle import Bundle
 from course.grading.task import GRADED, NOTED, UNREADABLE, Outcome
-from red_team.attack import FULL, SHAPES, UNTOUCHED, WRONG, Attack
+from red_team.attack import FULL, SHAPES, SOFTMAX, UNTOUCHED, WRONG, Attack
 from red_team.bundles import ESSAY, essay_bundle
 
 SETUP, ANSWER = f"{SLUG}--setup", f"{SLUG}--softmax"
@@ -180,9 +180,9 @@ def swapped_answers(notebook: NotebookNode) -> None:
         a[kind], b[kind] = b[kind], a[kind]
 
 
-def same_ids(notebook: NotebookNode) -> None:
-    for cell in notebook.cells:
-        cell.id = "same"
+def same_ids(content: Any) -> None:
+    for cell in content["cells"]:
+        cell["id"] = "same"
 
 
 def doubled(notebook: NotebookNode) -> None:
@@ -310,13 +310,19 @@ NOTEBOOKS = [
     ("claims-points", "Outputs and metadata that claim points.", changed(claims_points, False), SHAPES, None),
     ("own-tests", "Twenty graded cells of its own.", changed(own_tests, False), SHAPES, None),
     ("swapped-tests", "Two tests with each other's ids.", changed(swapped, False), SHAPES, NOTED),
-    ("swapped-answers", "Two right answers with each other's ids.", changed(swapped_answers), 0.0, None),
-    ("same-ids", "All cells with the same id.", changed(same_ids), FULL, GRADED),
+    (
+        "swapped-answers",
+        "Two right answers with each other's ids, so that one comes behind its tests.",
+        changed(swapped_answers),
+        SOFTMAX,
+        None,
+    ),
+    ("same-ids", "All cells with the same id.", json_with(same_ids), FULL, GRADED),
     ("doubled-answer", "An answer cell copied, the second one right.", changed(doubled), FULL, NOTED),
     ("doubled-tests", "Test cells copied, the copies empty.", changed(doubled_tests), FULL, NOTED),
     ("deleted-tests", "Right answers, the tests deleted.", changed(delete(CHECK, HIDDEN)), FULL, NOTED),
     ("deleted-answer", "An answer cell deleted.", changed(delete(ANSWER)), SHAPES, NOTED),
-    ("deleted-setup", "The first cell deleted.", changed(delete(SETUP)), FULL, NOTED),
+    ("deleted-setup", "The first cell deleted.", changed(delete(SETUP)), FULL, None),
     ("deleted-all", "Every cell deleted.", changed(lambda notebook: notebook.cells.clear()), 0.0, NOTED),
     ("text-answer", "An answer cell that became text.", changed(relabel("markdown", ANSWER)), FULL, NOTED),
     ("raw-tests", "Tests that became raw cells.", changed(relabel("raw", CHECK, HIDDEN), False), SHAPES, None),
