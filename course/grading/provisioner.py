@@ -126,7 +126,12 @@ class _Reader(Session):
             raise self._lost("bytes that are no message") from None
 
     def deserialize(self, msg_list: Any, content: bool = True, copy: bool = True) -> dict[str, Any]:
-        """The message; one of a kind that a notebook does not need comes back empty, with the kind `ignored`."""
+        """The message; one of a kind that a notebook does not need comes back empty, with the kind `ignored`.
+
+        Of what is displayed, text and pictures as text are kept: anything else could be millions of small objects.
+        """
+        if sum(map(len, msg_list)) > self.process.message_bytes:
+            raise self._lost("a message that is too long")
         try:
             message = super().deserialize(msg_list, content, copy)
             kind, inside = message["msg_type"], message["content"]
@@ -141,6 +146,9 @@ class _Reader(Session):
             raise self._lost(f"a message that cannot be read ({type(error).__name__})") from None
         if not right:
             raise self._lost(f"a {kind} that is not what it should be")
+        if "data" in wanted:
+            inside["data"] = {name: data for name, data in inside["data"].items() if isinstance(data, str)}
+            inside["metadata"] = {}
         return message
 
     def _lost(self, what: str) -> KernelLost:

@@ -52,7 +52,7 @@ _START_SECONDS, _STOP_SECONDS = 60, 5
 _PREFIX = "rnn-grading-"
 _OLD_SECONDS = 60
 _CHANNELS = 4
-_MESSAGES = 64  # times Limits.output_kb: what a kernel may send in all before it is stopped
+_MESSAGES, _MESSAGE = 64, 20  # times Limits.output_kb: what a kernel may send in all, and at once
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64")
 _SETTINGS = ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives", "localtime", "fonts")
 _MODULES = {
@@ -107,8 +107,9 @@ class Limits:
 class KernelProcess:
     """The warden of one kernel, seen from outside. The end of its connection means that nothing is left running."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, message_bytes: int) -> None:
         self._connection = connection
+        self.message_bytes = message_bytes  # of one message of Jupyter's, at most
         self._received = b""
         self._lock = threading.Lock()
         self.ended = False
@@ -121,9 +122,9 @@ class KernelProcess:
 
     @property
     def report(self) -> dict[str, Any]:
-        """How it ended: `reason` is one of ended, closed, memory, processor, processes, output, error.
+        """How it ended.
 
-        `used`: seconds of processor time for its `start`, for its `cells`, of its `warden`; `memory_mb` at its most.
+        `reason`: one of ended, closed, memory, processor, parallel, processes, output, error. `used`: seconds of processor time for its `start`, for its `cells`, of its `warden`; `memory_mb` at its most.
         """
         lines = [line for line in self.reports if line.startswith(b"{")]
         return json.loads(lines[-1]) if lines else {"reason": "error", "error": "the sandbox itself has ended"}
@@ -210,6 +211,7 @@ class Kernel:
         words = {
             "memory": f"it used more than {limits.memory_mb} MB of memory",
             "processor": f"it used more than {limits.processor_seconds} seconds of processor time",
+            "parallel": "its processes computed side by side for too long",
             "processes": f"it had more than {limits.processes} processes",
             "output": f"it put out more than {_MESSAGES * limits.output_kb} kB",
             "ended": "it ended by itself",
@@ -400,7 +402,7 @@ class Sandbox:
             with theirs:
                 descriptors = [theirs.fileno(), *(listener.fileno() for listener in listeners)]
                 socket.send_fds(self._control, [b"kernel"], descriptors)
-        process = KernelProcess(ours)
+        process = KernelProcess(ours, _MESSAGE * limits.output_kb << 10)
         try:
             ours.sendall(struct.pack("!I", len(data)) + data)
             process.wait_ready(_START_SECONDS)

@@ -11,6 +11,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from queue import Empty
@@ -26,6 +27,7 @@ from nbclient.exceptions import DeadKernelError
 
 from course.exercises import catalogue
 from course.grading.sandbox import Kernel, KernelLost, Limits, Sandbox, SandboxUnavailable
+from course.grading.zygote import _Frames, _Watch
 from course.library import staged_files
 
 CANARY = "canary-" + secrets.token_hex(8)
@@ -508,6 +510,63 @@ def test_processor_time(sandbox, source):
         assert kernel.reason == "it used more than 1 seconds of processor time"
 
 
+def test_processor_time_of_processes_that_nobody_waits_for(sandbox):
+    """Where SIGCHLD is ignored, no parent's account has their time; it counts all the same."""
+    source = """
+    import os, signal, time
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    while True:
+        child = os.fork()
+        if child == 0:
+            end = time.process_time() + 0.4
+            while time.process_time() < end: pass
+            os._exit(0)
+        while os.path.exists(f"/proc/{child}"): time.sleep(0.05)
+    """
+    with sandbox.kernel({}, Limits(processor_seconds=4)) as kernel:
+        assert run(kernel, source, 40).endswith("(dead)")
+        assert kernel.reason == "it used more than 4 seconds of processor time"
+
+
+def test_many_that_compute_side_by_side_are_too_much():
+    """They would leave nothing of the processor to the submissions beside them, whose calls have time limits."""
+    order = {"limits": asdict(Limits()), "address": "", "message_bytes": 0}
+    watch = _Watch(0, None, 0, order)  # type: ignore[arg-type]
+    assert [watch.excess(seconds, seconds, 1, 0) for seconds in (1, 10, 119, 121)] == [None, None, None, "processor"]
+    assert [watch.excess(2 * seconds, seconds, 8, 0) for seconds in (2, 7, 9, 50)] == [None, None, *["parallel"] * 2]
+    assert watch.excess(0, 50, 65, 0) == "processes"
+    assert watch.excess(0, 50, 1, 1025 << 20) == "memory"
+
+
+def test_the_grader_comes_first(kernel):
+    """A kernel is less urgent than a grader, and cannot change that."""
+    said = run(kernel, "import os\nprint(os.nice(0))\ntry: os.nice(-1)\nexcept PermissionError: print('no')")
+    assert said == "5\nno\n"
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+def test_memory_in_sockets_counts(sandbox, hidden):
+    """What is sent and not read lies in no process; also where processes do not show what they have open."""
+    source = f"""
+    import ctypes, os, socket, time
+    if {hidden}: ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)
+    for _ in range(2): os.fork()
+    kept = []
+    try:
+        while True:
+            kept += socket.socketpair()
+            for end in kept[-2:]:
+                end.setblocking(False)
+                try:
+                    while True: end.send(bytes(4096))
+                except BlockingIOError: pass
+    except OSError: time.sleep(20)
+    """
+    with sandbox.kernel({}, Limits(memory_mb=300)) as kernel:
+        assert run(kernel, source) == "(dead)"
+        assert kernel.reason == "it used more than 300 MB of memory"
+
+
 def test_a_fork_bomb_stays_small(sandbox):
     """There are never more processes than allowed; the machine and the next kernel do not notice."""
     before = len(psutil.pids())
@@ -581,39 +640,83 @@ def test_a_loop_that_prints_is_cut_and_goes_on(sandbox):
         assert run(kernel, "print('next')") == "next\n"
 
 
-@pytest.mark.parametrize("way", ["messages", "frames"])
+LINE = """
+    import socket
+    for f in range(3, 64):
+        try:
+            s = socket.socket(fileno=f)
+            if s.getsockname() == b"\\0k-2" and not s.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                s.setblocking(True)
+                news = s
+            else:
+                s.detach()
+        except OSError:
+            pass
+"""
+FLOODS = {
+    "messages": """
+    kernel = get_ipython().kernel
+    from jupyter_client.session import Session
+    while True:
+        Session.send(kernel.session, kernel.iopub_socket, "stream", {"name": "stdout", "text": "x" * 100000})
+    """,
+    # More frames follow, says each of them: ZeroMQ keeps all until the last one, which never comes.
+    "frames": f"""{LINE}
+    frame = bytes([3]) + (1 << 16).to_bytes(8, "big") + bytes(1 << 16)
+    while True:
+        news.sendall(frame)
+    """,
+    "empty frames": f"{LINE}\n    news.sendall(bytes([1, 0]) * 600_000)\n    import time; time.sleep(9)",
+}
+
+
+@pytest.mark.parametrize("way", FLOODS)
 def test_a_flood_past_the_notebooks_streams_ends_the_kernel(sandbox, way):
     """Whole messages, or one message that never ends, written behind IPython's back: the reader's memory stays flat."""
-    sources = {
-        "messages": """
-            kernel = get_ipython().kernel
-            from jupyter_client.session import Session
-            while True:
-                Session.send(kernel.session, kernel.iopub_socket, "stream", {"name": "stdout", "text": "x" * 100000})
-            """,
-        "frames": """
-            import socket
-            # More frames follow, says each of them: ZeroMQ keeps all until the last one, which never comes.
-            frame = bytes([3]) + (1 << 16).to_bytes(8, "big") + bytes(1 << 16)
-            for f in range(3, 64):
-                try:
-                    s = socket.socket(fileno=f)
-                    if s.getsockname() == b"\\0k-2" and not s.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-                        news = s
-                        s.setblocking(True)
-                    else:
-                        s.detach()
-                except OSError:
-                    pass
-            while True:
-                news.sendall(frame)
-            """,
-    }
     before = psutil.Process().memory_info().rss
     with sandbox.kernel({}, SMALL) as kernel:
-        assert run(kernel, sources[way]).endswith("(dead)")
+        assert run(kernel, FLOODS[way]).endswith("(dead)")
         assert kernel.reason == "it put out more than 1280 kB"
     assert psutil.Process().memory_info().rss - before < 50 << 20
+
+
+def test_frames_are_counted_however_they_come():
+    """In pieces of any size; an older protocol, whose frames look otherwise, is past counting."""
+    frames = [b"", b"x", b"y" * 255, b"z" * 70_000]
+    greeting = bytes([0xFF, *bytes(8), 0x7F, 3]).ljust(64, b"\0")
+    stream = greeting
+    for frame in frames * 3:
+        long = len(frame) > 255
+        stream += bytes([2 * long]) + len(frame).to_bytes(8 if long else 1, "big") + frame
+    for size in (1, 2, 3, 63, 64, 65, 1000, len(stream)):
+        counter = _Frames()
+        assert sum(counter.count(stream[i : i + size]) for i in range(0, len(stream), size)) == 12
+    for other in (greeting[:10] + b"\1" + greeting[11:], b"\1" + greeting[1:]):
+        assert _Frames().count(other) > 1 << 30
+
+
+@pytest.mark.parametrize("where", ["metadata", "data"])
+def test_millions_of_small_objects_do_not_become_any(sandbox, where):
+    """One message of a few megabytes would take the reader a gigabyte."""
+    content = {"data": {"text/plain": "x"}, "metadata": {}}
+    source = f"""
+    from jupyter_client.session import Session
+    kernel = get_ipython().kernel
+    content = {content}
+    content["{where}"]["x"] = [{{}}] * COUNT
+    Session.send(kernel.session, kernel.iopub_socket, "display_data", content, parent=kernel.get_parent())
+    """
+    with sandbox.kernel({}) as kernel:
+        cell = nbformat.v4.new_code_cell(textwrap.dedent(source.replace("COUNT", "1000")))
+        NotebookClient(nbformat.v4.new_notebook(cells=[cell]), km=kernel.manager, timeout=20).execute()
+        assert (cell.outputs[0].data, cell.outputs[0].metadata) == ({"text/plain": "x"}, {})
+    with sandbox.kernel({}) as kernel:
+        before = psutil.Process().memory_info().rss
+        cell = nbformat.v4.new_code_cell(textwrap.dedent(source.replace("COUNT", "3_000_000")))
+        with pytest.raises((KernelLost, DeadKernelError)):
+            NotebookClient(nbformat.v4.new_notebook(cells=[cell]), km=kernel.manager, timeout=20).execute()
+        assert kernel.reason == "it sent a message that is too long"
+        assert psutil.Process().memory_info().rss - before < 100 << 20
 
 
 @pytest.mark.parametrize(
