@@ -10,8 +10,8 @@ somebody else sees to it that the kernel serves once for each cell. `interrupt` 
 takes longer than it may; if the kernel does not connect for a later cell, that cell and all after it fail at once.
 
 `limits` has `call_seconds`, `test_seconds` and `output_kb` (`course.grading.sandbox.Limits` has). The time of a cell
-is looked at whenever it calls: what it does in between is our own code, on data of bounded size. One process runs one
-cell at a time, since printing is caught for the process.
+is looked at whenever it calls. What it does in between is our own code, on data of bounded size: if that does not end,
+the test cell is at fault. One process runs one cell at a time, since printing is caught for the process.
 
 Only data comes back, never an object: no comparison that lies, no `__repr__`. A function comes back only where it
 was an argument of the same call.
@@ -36,10 +36,12 @@ from typing import Any, Protocol
 import numpy as np
 
 from course.exercises import Exercise
+from course.grading.alarm import Alarm
 from course.grading.student import NOTEBOOK, Excerpt
 from course.grading.wire import LIMITS, Kept, Memory, WireError, WireLimits, pack, receive, send, unpack
 
 CONNECT_SECONDS = 5.0
+LATE_SECONDS = 5.0  # what a cell may take beyond its time, where it calls no function of the student's
 PAST = 1000  # calls whose arrays may still change when the student's code changes what it kept
 LIVE_BYTES = 512 << 20  # of the student's arrays that a cell holds at one time
 TOLD_BYTES = 32 << 20  # of everything else that a cell is told in all
@@ -62,6 +64,10 @@ class TestCellError(Exception):
 
 class _OutOfTime(BaseException):
     """The cell has used up its time; nothing in it may catch this."""
+
+
+class _Endless(BaseException):
+    """The cell goes on after its time without calling anything."""
 
 
 class Timing(Protocol):
@@ -109,7 +115,7 @@ class Referee:
         """Run a test cell; `names` are the student's functions in it (all graded ones, unless given).
 
         A cell passes if it ends without an exception. With `points`, a number as its last value is partial credit.
-        Raises TestCellError where the cell cannot be run, or gives a graded name a meaning of its own.
+        Raises TestCellError where the cell cannot be run, does not end, or gives a graded name a meaning of its own.
         """
         names = self._exercises if names is None else names
         body, last = _compiled(source, names, points is not None)
@@ -120,11 +126,14 @@ class Referee:
         namespace: dict[str, Any] = {"__name__": "__main__"} | proxies
         error = value = None
         try:
-            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
+            late = Alarm(self._limits.test_seconds + LATE_SECONDS, _Endless)
+            with late, contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
                 exec(body, namespace)
                 value = None if last is None else eval(last, namespace)
         except _OutOfTime:
             error = f"Stopped: the tests took longer than {self._limits.test_seconds:g} seconds."
+        except _Endless:
+            raise TestCellError(f"the test cell does not end in {self._limits.test_seconds:g} seconds") from None
         except KeyboardInterrupt:
             raise
         except BaseException as raised:  # what pytest raises, for one, is no Exception

@@ -53,7 +53,8 @@ def grade_command(
     Killed or interrupted, the same command goes on where it stopped. Manual scores and comments stay.
 
     Exit codes: 0 all graded, 1 some could not be, 2 no such assignment or submissions, 3 no sandbox here,
-    4 the gradebook cannot be used, 5 the workers are lost, 130 interrupted.
+    4 the gradebook cannot be used, 5 the workers are lost, 6 the tests fail for the
+    course's own answers, 130 interrupted.
     """
     if scheduler is None:
         prepare_workers()  # these imports take seconds there and here: at the same time

@@ -9,6 +9,7 @@ import asyncio
 import base64
 import binascii
 import contextlib
+import faulthandler
 import json
 import math
 import os
@@ -30,12 +31,14 @@ from nbgrader.utils import compute_checksum
 from course.grading.bundle import Bundle, code_digest
 from course.grading.errors import UNSAFE, WORKERS, Stopped
 from course.grading.rebuild import Unreadable, as_text, read_submission, rebuild
-from course.grading.referee import CellResult, Referee
+from course.grading.referee import CellResult, Referee, TestCellError
 from course.grading.sandbox import Kernel, Sandbox, SandboxUnavailable
 
 GRADED, NOTED, UNREADABLE = "graded", "graded with notes", "unreadable"
 MAX_RESTARTS = 4  # kernels that one submission may wear out, beyond its first
+LAST_SECONDS = 30  # beyond its time, after which a test cell that nothing ends takes its worker with it
 STUCK_SECONDS = 3  # what an interrupted cell has to come to its end
+POLL_SECONDS = 0.1  # between two looks at whether a kernel that runs a cell is alive
 LOOK_SECONDS = 0.15  # within which a kernel ends of what a cell did, where it does not end at once
 MAX_NOTES, MAX_OUTPUTS, MAX_PICTURE = 40, 100, 2_000_000
 PICTURES = ("image/png", "image/jpeg")
@@ -230,7 +233,10 @@ class _Run:
         if not _is(cell, "grade") or _by_hand(cell):
             await client.run(cell, position)
             return
-        result, seconds = await client.test(cell)
+        try:
+            result, seconds = await client.test(cell)
+        except TestCellError as error:
+            raise TestCellError(f"{_called(cell)}: {error}") from None
         self.used["tests"] += seconds
         grade_id, points = cell.metadata.nbgrader.grade_id, float(cell.metadata.nbgrader.points)
         if result.passed:
@@ -269,6 +275,7 @@ class _Client(NotebookClient):
         self.log.disabled = True  # what it would say of her cells stands in the outcome
         self.kernel, self.serving = kernel, ""
         self.loop = asyncio.get_running_loop()
+        self.referee_seconds = limits.test_seconds + LAST_SECONDS
         self.referee = Referee(
             kernel.calls,
             bundle.exercises,
@@ -291,10 +298,12 @@ class _Client(NotebookClient):
 
         def work() -> tuple[CellResult, float]:
             began = time.thread_time()
-            result = self.referee.run_cell(cell.source, points=float(cell.metadata.nbgrader.points))
+            with _end_of_process(self.referee_seconds):
+                result = self.referee.run_cell(cell.source, points=float(cell.metadata.nbgrader.points))
             return result, time.thread_time() - began
 
-        return await asyncio.to_thread(work)
+        with self._faults_in_words():
+            return await asyncio.to_thread(work)
 
     async def settle(self) -> None:
         """Wait until her kernel has stopped serving."""
@@ -309,6 +318,13 @@ class _Client(NotebookClient):
                 await self._async_check_alive()
         if self.serving:
             raise _KernelLost("a call could not be interrupted, so its kernel was ended")
+
+    async def _async_poll_kernel_alive(self) -> None:
+        """nbclient would look once a second."""
+        while self.kernel.process.alive():
+            await asyncio.sleep(POLL_SECONDS)
+        if self.task_poll_for_reply is not None:
+            self.task_poll_for_reply.cancel()
 
     async def look(self) -> None:
         """Give the kernel time to end of what it has just run."""
@@ -330,7 +346,7 @@ class _Client(NotebookClient):
     def _faults_in_words(self) -> Iterator[None]:
         try:
             yield
-        except _KernelLost:
+        except (_KernelLost, TestCellError):
             raise
         except DeadKernelError:
             raise _KernelEnded(f"its kernel ended: {self.kernel.reason or 'it does not answer'}") from None
@@ -346,6 +362,17 @@ class _Client(NotebookClient):
         if len(cell.outputs) > 10 * MAX_OUTPUTS:
             del cell.outputs[MAX_OUTPUTS:]
         return found
+
+
+@contextlib.contextmanager
+def _end_of_process(seconds: float) -> Iterator[None]:
+    """The end of this process if what runs here does not end, as C code may that nothing can interrupt."""
+    with open(os.devnull, "w") as nowhere:
+        faulthandler.dump_traceback_later(seconds, exit=True, file=nowhere)
+        try:
+            yield
+        finally:
+            faulthandler.cancel_dump_traceback_later()
 
 
 def _keep_error(cell: NotebookNode, cell_index: int, execute_reply: dict[str, Any]) -> None:
