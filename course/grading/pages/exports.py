@@ -33,7 +33,7 @@ from course.grading.pages.notebooks import plain
 from course.grading.pages.records import Record
 
 DIGITS = 4  # after the decimal point
-_FORMULA = re.compile(r"(^|[\t\r\n,;|\"])(\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n])")
+_FORMULA = re.compile(r"(?<![^\t\r\n,;|\"])(?=\s*[=+\-@\uff1d\uff0b\uff0d\uff20])|^(?=[\t\r\n])")
 CANVAS = ("Student", "ID", "SIS User ID", "SIS Login ID", "Section")
 MOODLE = (
     "Identifier",
@@ -51,7 +51,7 @@ __all__ = ["Grades", "Table", "guarded"]
 def guarded(text: str) -> str:
     """Text that no spreadsheet takes for a formula."""
     text = text.encode("utf-8", "replace").decode().replace("\0", "")
-    return _FORMULA.sub(r"\1'\2", text)
+    return _FORMULA.sub("'", text)
 
 
 class Table:
