@@ -77,8 +77,8 @@ def work_here(patch: pytest.MonkeyPatch, breaks: Callable[[str], bool] = lambda 
     """Starting workers takes seconds; this needs none."""
 
     @contextmanager
-    def workers(count: int) -> Iterator[tuple[Executor, int]]:
-        yield Here(breaks), ahead
+    def workers(count: int) -> Iterator[tuple[Executor, int, Callable[[], None]]]:
+        yield Here(breaks), ahead, lambda: None
 
     patch.setattr(batch, "_local_workers", workers)
 
