@@ -135,12 +135,8 @@ class _Desk:
 
     def try_tests(self, submission: Submission, data: bytes) -> None:
         """Let the tests be tried on this, unless these very tests have been."""
-        tried = self._tried()
-        if not tried.exists() or tried.read_text() != self.bundle.digest:
+        if self.journal.tried != self.bundle.digest:
             self.trial = _Job(submission, data)
-
-    def _tried(self) -> Path:
-        return self.order.root / "grading" / f"{self.order.slug}.tried"
 
     def _judge(self, outcome: Outcome) -> None:
         """The tests are all right if they give right answers all points."""
@@ -152,7 +148,7 @@ class _Desk:
                 "Mend the tests (or the answers), then run the same command.",
                 TESTS,
             )
-        self._tried().write_text(self.bundle.digest)
+        self.journal.passed(self.bundle.digest)
 
     def bring_up_to_date(self, submissions: list[Submission]) -> None:
         """Write into the gradebook what the journal has and it has not: the last run was killed in between."""

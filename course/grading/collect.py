@@ -81,7 +81,7 @@ def collect(source: Path, slug: str) -> tuple[list[Submission], list[str]]:
 def _folder_names(folder: Path) -> list[str]:
     """Every plain file below a folder; links and devices that a student may have made are not followed."""
     names: list[str] = []
-    for where, folders, files in os.walk(folder):
+    for where, folders, files in os.walk(folder, onerror=_not_readable):
         folders[:] = [n for n in folders if not n.startswith(".") and not (Path(where) / n).is_symlink()]
         below = Path(where).relative_to(folder)
         plain = [n for n in files if not n.startswith(".") and stat.S_ISREG((Path(where) / n).lstat().st_mode)]
@@ -91,6 +91,13 @@ def _folder_names(folder: Path) -> list[str]:
         if len(names) > MAX_FILES:
             raise Stopped(f"there are more than {MAX_FILES} files in {folder}; is it the right folder?")
     return names
+
+
+def _not_readable(error: OSError) -> None:
+    """A folder that is left out would be a student who is left out."""
+    raise Stopped(
+        f"{error.filename} cannot be read: {error.strerror}. Give yourself the right to, then run the same command."
+    ) from None
 
 
 def _zip_names(path: Path) -> list[str]:

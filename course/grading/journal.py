@@ -1,8 +1,8 @@
 """What is already graded, so that a run that was killed goes on where it stopped.
 
 One line of JSON for each finished submission, written and flushed before the gradebook is touched, a line for
-each batch that is in the gradebook, and one for those whom `--regrade` or `--failed` asks for again. A torn last
-line, as a kill leaves it, is not a line.
+each batch that is in the gradebook, one for tests that were tried, and one for those whom `--regrade` or `--failed`
+asks for again. A torn last line, as a kill leaves it, is not a line.
 """
 
 import contextlib
@@ -43,6 +43,7 @@ class Journal:
         self.finished: dict[str, Finished] = {}  # by student; the last line counts
         self.unwritten: set[str] = set()  # students whose result is not known to be in the gradebook
         self.asked: set[str] = set()  # students who are to be graded again, and are not yet
+        self.tried = ""  # digest of the bundle whose tests were last tried, and found right
         self.last_asked: set[str] = set()  # all whom the last such run was about
         self._gradebook = hashlib.sha256(gradebook.encode()).hexdigest()[:16]
         try:
@@ -81,6 +82,10 @@ class Journal:
         """These are in the gradebook now."""
         self._append({"gradebook": self._gradebook, "written": list(students)})
 
+    def passed(self, digest: str) -> None:
+        """The tests of this bundle give the course's own answers all points."""
+        self._append({"tried": digest})
+
     def ask(self, students: Iterable[str]) -> None:
         """Their results are to be made anew; who is killed before that is done goes on with it."""
         self._append({"again": list(students)})
@@ -106,6 +111,8 @@ class Journal:
             self.finished[outcome.name] = Finished(entry["of"], entry["bundle"], outcome.trouble, offset)
             self.unwritten.add(outcome.name)
             self.asked.discard(outcome.name)
+        elif "tried" in entry:
+            self.tried = entry["tried"]
         elif "again" in entry:
             self.last_asked = set(entry["again"])
             self.asked |= self.last_asked
