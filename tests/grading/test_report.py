@@ -286,10 +286,10 @@ def test_pairs_against_brute_force(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = random.Random(3)
     exercises = ["c/a", "c/b", "c/d"]
     long = "\n".join(f"    v{i} = x * {i} + np.exp(x)" for i in range(12))
-    bodies = {e: [f"def f(x):\n{long}\n    return {e!r}, {i}" for i in range(25)] for e in exercises}
-    likely = [0] * 15 + list(range(25))  # one answer is common, as where many come to the same
+    bodies = {e: [f"def f(x):\n{long}\n    return {e!r}, {i}" for i in range(40)] for e in exercises}
+    likely = [0] * 15 + list(range(40))  # one answer is common, as where many come to the same
     answers = {
-        f"s{i:03d}": {e: bodies[e][rng.choice(likely)] for e in exercises if rng.random() < 0.9} for i in range(120)
+        f"s{i:03d}": {e: bodies[e][rng.choice(likely)] for e in exercises if rng.random() < 0.9} for i in range(240)
     }
     limit = {e: max(3, min(10, 0.08 * sum(e in a for a in answers.values()))) for e in exercises}
     writers = Counter((e, source) for found in answers.values() for e, source in found.items())
