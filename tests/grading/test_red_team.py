@@ -18,17 +18,17 @@ import made_submissions as made
 import nbformat
 import pytest
 from made_submissions import SLUG
-from red_team import ATTACKS, MARK, SHAPES, Attack
-from red_team.attack import as_expected
+from red_team import ATTACKS, MARK, SHAPES, Attack, stock
 from red_team.bundles import ESSAY
 from red_team.canaries import Canaries
+from red_team.ours import graded, hand_in, score_of
 
 from course.grading import batch
 from course.grading.batch import Order, grade_all
 from course.grading.bundle import Bundle
-from course.grading.collect import collect
-from course.grading.rebuild import Unreadable
-from course.grading.task import GRADED, UNREADABLE, Outcome, grade, unreadable
+from course.grading.collect import _student
+from course.grading.task import GRADED, UNREADABLE, Outcome, grade
+from course.grading.workers import prepare_workers
 
 HONEST = made.small("shapes", call_seconds=5)
 
@@ -38,28 +38,10 @@ def canaries() -> Iterator[Canaries]:
     """What must stay as it is, while the sandbox is up and torch is imported."""
     grade("ann", made.handed_in(HONEST), HONEST)
     found = Canaries()
+    prepare_workers()
+    found.started()
     yield found
     found.close()
-
-
-def graded(attack: Attack, folder: Path) -> Outcome:
-    """The outcome; what is no plain notebook goes the way through a class folder."""
-    bundle = attack.bundle()
-    if attack.place is as_expected and not attack.student:
-        return grade("mallory", attack.build(bundle), bundle)
-    hand_in(attack, folder / "submitted")
-    (submission,) = collect(folder / "submitted", SLUG)[0]
-    try:
-        data = submission.read()
-    except Unreadable as error:
-        return unreadable(submission.student, bundle, str(error))
-    return grade(submission.student, data, bundle, notes=submission.notes)
-
-
-def hand_in(attack: Attack, submitted: Path) -> None:
-    folder = submitted / (attack.student or attack.name) / SLUG
-    folder.mkdir(parents=True)
-    attack.place(folder, attack.build(attack.bundle()))
 
 
 def check(outcome: Outcome, attack: Attack) -> None:
@@ -76,11 +58,6 @@ def check(outcome: Outcome, attack: Attack) -> None:
         attack.after(outcome)
 
 
-def score_of(outcome: Outcome) -> float | None:
-    """None where a person must look."""
-    return None if None in outcome.scores.values() else outcome.score
-
-
 def still_grades_right() -> bool:
     """Whether honest work gets its points from the sandbox that the attacks were in."""
     outcome = grade("ann", made.handed_in(HONEST), HONEST)
@@ -88,10 +65,10 @@ def still_grades_right() -> bool:
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
-def test_an_attack_gets_what_it_deserves(attack: Attack, canaries: Canaries, tmp_path: Path) -> None:
+def test_an_attack_gets_what_it_deserves(attack: Attack, canaries: Canaries) -> None:
     """And afterwards nothing of it is left, nothing was read or changed, and honest work is graded as before."""
     began = time.monotonic()
-    outcome = graded(attack, tmp_path)
+    outcome = graded(attack)
     took = time.monotonic() - began
     assert canaries.harm(outcome) == []
     assert still_grades_right()
@@ -123,40 +100,35 @@ def test_honest_work_gets_all_points(bundle: Callable[[], Bundle]) -> None:
 
 
 @pytest.mark.parametrize("bundle", {attack.bundle: None for attack in ATTACKS}, ids=lambda bundle: bundle.__name__)
-def test_a_class_of_attackers(bundle: Callable[[], Bundle], canaries: Canaries, tmp_path: Path, monkeypatch) -> None:
+def test_a_class_of_attackers(
+    bundle: Callable[[], Bundle], canaries: Canaries, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """All in one folder, on two workers, with an honest student first and last: every name has its own score."""
-    attacks = [attack for attack in ATTACKS if attack.bundle is bundle]
-    submitted = tmp_path / "submitted"
-    for attack in attacks:
-        hand_in(attack, submitted)
+    attacks = {_student(a.student or a.name): a for a in ATTACKS if a.bundle is bundle}
+    assert len(attacks) == sum(attack.bundle is bundle for attack in ATTACKS)
+    for attack in attacks.values():
+        hand_in(attack, tmp_path / "submitted")
     for name in ("aaron", "zoe"):
-        made_runs.hand_in(submitted, name, made.handed_in(bundle()))
-    deserved = {_student_of(attack): attack.deserved for attack in attacks}
-    assert len(deserved) == len(attacks)
+        made_runs.hand_in(tmp_path / "submitted", name, made.handed_in(bundle()))
     monkeypatch.setattr(batch, "make_bundle", lambda chapter: bundle())
+    monkeypatch.setattr(batch, "own_submission", lambda chapter, bundle: made.handed_in(bundle))
     outcomes: dict[str, Outcome] = {}
     grade_all(
-        Order(SLUG, submitted, tmp_path / "course", workers=2),
+        Order(SLUG, tmp_path / "submitted", tmp_path / "course", workers=2),
         lambda total, outcome: outcomes.update({outcome.name: outcome}) if outcome else None,
     )
-    found = made_runs.grades(tmp_path / "course")
-    honest = [found.pop("aaron"), found.pop("zoe")]
-    assert all(
-        values[:1] == [None] or values[0] == bundle().points[c] for cells in honest for c, values in cells.items()
-    )
-    totals = {}
-    for student, scored in found.items():
-        automatic = [values[0] for values in scored.values()]
-        totals[student] = None if None in automatic else sum(automatic)
-    assert totals == deserved
+    found = {student: _points(cells) for student, cells in made_runs.grades(tmp_path / "course").items()}
+    honest = sum(points for cell, points in bundle().points.items() if cell != ESSAY)
+    deserved = dict.fromkeys(("aaron", "zoe"), honest) | {name: a.deserved for name, a in attacks.items()}
+    assert {s: (found.get(s), outcomes[s].notes) for s in deserved if found.get(s) != deserved[s]} == {}
+    assert found.keys() == deserved.keys()
     assert canaries.harm(*outcomes.values()) == []
 
 
-def _student_of(attack: Attack) -> str:
-    """The name that the gradebook has for it."""
-    from course.grading.collect import _student
-
-    return _student(attack.student or attack.name)
+def _points(cells: dict[str, list[float | None]]) -> float | None:
+    """What the gradebook has for a student; None where a person must look."""
+    scores = [values[0] for values in cells.values()]
+    return None if None in scores else sum(filter(None, scores))
 
 
 # --- the canaries
@@ -211,3 +183,33 @@ def test_the_canaries_see_a_process_that_outlives_its_parent() -> None:
             process.wait()
     finally:
         found.close()
+
+
+# --- stock nbgrader
+
+
+def test_the_comparison_is_of_these_attacks() -> None:
+    """The table in the instructor's guide has each of them, as it is now, with the score that it deserves."""
+    rows = json.loads(stock.TARGET.read_text(encoding="utf-8"))["attacks"]
+    expected = [(a.kind, a.name, a.told, a.deserved) for a in sorted(ATTACKS, key=lambda a: (a.kind, a.name))]
+    assert [(row["kind"], row["name"], row["told"], row["deserved"]) for row in rows] == expected, "run: make red-team"
+    assert [row["name"] for row in rows if row["ours"] != row["deserved"]] == []
+
+
+SAMPLE = {
+    "assert-stripper": "cheated: full marks",
+    "shown-nan": "cheated: full marks",
+    "renamed": "no grade",
+    "warning": "too little",
+    "gradebook": "cheated: full marks",
+}
+
+
+@pytest.mark.parametrize("name", SAMPLE)
+def test_stock_nbgrader_does_what_the_table_says(name: str) -> None:
+    """A sample of the table, run again."""
+    (attack,) = (attack for attack in ATTACKS if attack.name == name)
+    found = stock.handed_to_stock(attack)
+    points = sum(attack.bundle().points.values())
+    assert stock.verdict(attack.deserved, found.score, points) == SAMPLE[name]
+    assert ("another student's grade was changed" in found.harm) == (name == "gradebook")

@@ -22,10 +22,12 @@ from red_team.attack import (
     function,
 )
 
+SORTS = ("magics", "notebooks", "files", "design", "processes")
 ATTACKS: list[Attack] = [
     attack
     for found in pkgutil.iter_modules(__path__)
-    for attack in getattr(importlib.import_module(f"{__name__}.{found.name}"), "ATTACKS", [])
+    if found.name in SORTS
+    for attack in importlib.import_module(f"{__name__}.{found.name}").ATTACKS
 ]
 
 __all__ = [

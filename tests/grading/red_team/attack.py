@@ -17,7 +17,7 @@ LIMITS = {
     "processor_seconds": 20,
     "folder_mb": 40,
     "call_seconds": 2,
-    "cell_seconds": 2,
+    "cell_seconds": 3,
     "test_seconds": 10,
     "notebook_seconds": 25,
 }

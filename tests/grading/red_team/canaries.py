@@ -55,8 +55,8 @@ class Canaries:
             (self.folder / name).parent.mkdir(parents=True)
             (self.folder / name).write_text(notebook)
         with closing(sqlite3.connect(self.folder / "gradebook.db")) as book, book:
-            book.execute("create table grade (auto_score, manual_score, needs_manual_grade, secret)")
-            book.execute("insert into grade values (1, null, 0, ?)", [self.secret])
+            book.execute("create table grade (auto_score, extra_credit, secret)")
+            book.execute("insert into grade values (1, 0, ?)", [self.secret])
 
     def close(self) -> None:
         os.close(self._events)

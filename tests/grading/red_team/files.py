@@ -139,7 +139,7 @@ HANDED_IN: list[tuple[str, str, Place, float, str | None]] = [
     ("socket", "A socket in the place of the notebook.", local_socket, 0.0, UNREADABLE),
     ("folder-as-notebook", "A folder with the notebook's name.", folder_of_that_name, 0.0, UNREADABLE),
     ("sparse", "A notebook of 50 GB that takes no space.", endless, 0.0, UNREADABLE),
-    ("many-files", "2,000 files beside the notebook.", many_files, FULL, None),
+    ("many-files", "Two thousand files beside the notebook.", many_files, FULL, None),
     ("time-in-words", "A timestamp.txt that says: yesterday.", stamped(b"yesterday"), FULL, NOTED),
     ("time-in-bytes", "A timestamp.txt of random bytes.", stamped(bytes(range(256))), FULL, NOTED),
     ("time-in-the-year-10000", "A timestamp.txt of the year 99999.", stamped(b"99999-01-01 00:00:00 UTC"), FULL, NOTED),

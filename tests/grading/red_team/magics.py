@@ -283,7 +283,7 @@ import sqlite3
 for path in [found for up in [*above, "{CANARIES}/"] for found in glob.glob(f"{{up}}gradebook.db")]:
     try:
         with sqlite3.connect(path, timeout=1) as book:
-            book.execute("update grade set auto_score = 100, manual_score = 100, needs_manual_grade = 0")
+            book.execute("update grade set auto_score = 100, extra_credit = 100")
     except sqlite3.Error:
         pass
 """

@@ -329,7 +329,7 @@ NOTEBOOKS = [
     ("strange-kind", "Cells of a kind that does not exist.", changed(relabel("heading", CHECK, HIDDEN)), FULL, None),
     ("reversed", "The cells from last to first.", changed(lambda notebook: notebook.cells.reverse()), FULL, GRADED),
     ("skip-tags", "Tags that keep tests from being run.", changed(skipped, False), SHAPES, GRADED),
-    ("many-cells", "20,000 added cells.", changed(many_cells), FULL, NOTED),
+    ("many-cells", "Twenty thousand added cells.", changed(many_cells), FULL, NOTED),
     ("attachments", "Attachments with names like ../../evil.", changed(attachments), FULL, GRADED),
     ("path-ids", "Ids and a kernel with names like ../../evil.", changed(paths), FULL, GRADED),
     ("other-kernel", "A notebook that asks for a kernel of another language.", changed(other_kernel), FULL, GRADED),
