@@ -4,6 +4,7 @@ Only this process writes. At most a few submissions for each worker are in memor
 fifty thousand needs no more of it than one of fifty. Killed at any moment, the next run takes up where it stopped.
 """
 
+import asyncio
 import contextlib
 import json
 import logging
@@ -258,17 +259,17 @@ def _in_parallel(order: Order, desk: _Desk, jobs: Iterator[_Job]) -> list[_Job]:
             try:
                 for job in islice(jobs, ahead - len(running)):
                     running[_submit(executor, order, desk.bundle, job)] = job
+                if not running:
+                    return []
                 first = [future for future, job in running.items() if job is desk.trial]
                 done = wait(first or running, LOOK_SECONDS, FIRST_COMPLETED).done
-                if running and not done:
+                if not done:
                     look()
                 for future in done:
                     job = running.pop(future)
                     desk.take(job, _result_of(future, desk.bundle, job))
             except BrokenExecutor:
                 return sorted([job, *running.values()], key=lambda job: job is not desk.trial)
-            if not running:
-                return []
 
 
 def _one_by_one(order: Order, desk: _Desk, suspects: "deque[_Job]") -> None:
@@ -338,9 +339,10 @@ def _dask_workers(address: str) -> Iterator[tuple[Executor, int, Callable[[], No
         raise Stopped("--scheduler needs Dask: pip install distributed", MISUSED) from None
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what it has to say is said below, in words
     try:
+        asyncio.run(_greet(address))
         client = Client(address, timeout=SCHEDULER_SECONDS, set_as_default=False)
     except (OSError, ValueError) as error:
-        raise Stopped(f"{_no_scheduler(address)} ({error}).\n{_LOOK}", WORKERS) from None
+        raise Stopped(f"{_no_scheduler(address)} ({error or 'no answer'}).\n{_LOOK}", WORKERS) from None
     with client:
         _wait_for_workers(client, address)
         threads = client.nthreads().values()
@@ -354,6 +356,14 @@ def _dask_workers(address: str) -> Iterator[tuple[Executor, int, Callable[[], No
             yield executor, len(threads) * AHEAD, lambda: _wait_for_workers(client, address)
         finally:
             executor.shutdown(wait=False)
+
+
+async def _greet(address: str) -> None:
+    """Raise OSError where nothing answers as a scheduler does: a client would wait for it forever."""
+    from distributed import rpc
+
+    async with asyncio.timeout(SCHEDULER_SECONDS), rpc(address) as scheduler:
+        await scheduler.identity()
 
 
 def _wait_for_workers(client: "Client", address: str) -> None:
