@@ -4,6 +4,7 @@ A data file in `book/instructors/_data` is written by a command; a page whose fi
 """
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -21,7 +22,7 @@ MADE_BY = {
     "throughput": "make bench-grading",
 }
 
-__all__ = ["GuideError", "common_errors", "data", "exit_codes", "folds", "lines", "plan", "table"]
+__all__ = ["GuideError", "common_errors", "data", "exit_codes", "folds", "lines", "plain", "plan", "table"]
 
 
 class GuideError(Exception):
@@ -61,6 +62,11 @@ def _cell(value: Any) -> str:
 
 def _is_number(text: str) -> bool:
     return text.strip("*").replace(",", "").replace(".", "", 1).isdigit() or not text
+
+
+def plain(text: str) -> str:
+    """Text in which nothing is Markdown, such as the underscores of a Python name."""
+    return re.sub(r"([\\`*_{}\[\]<>$])", r"\\\1", text)
 
 
 def folds(parts: Mapping[str, str]) -> Markdown:

@@ -44,6 +44,11 @@ def test_a_missing_file_names_the_command_that_makes_it(folder):
         guide.data("red_team")
 
 
+def test_plain_text_is_no_markdown():
+    """A dunder name is not bold, a tag is no tag; a bar is the table's business."""
+    assert guide.plain("__import__ of <b> and *x* | $y$") == r"\_\_import\_\_ of \<b\> and \*x\* | \$y\$"
+
+
 def test_folds_hold_tables():
     """A title and a text each, in a fence longer than those inside."""
     text = guide.folds({"first": "| a |", "second": "b"}).data
