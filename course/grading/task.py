@@ -16,6 +16,7 @@ import os
 import time
 from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import groupby
 from multiprocessing.util import Finalize
 from queue import Empty
@@ -28,6 +29,8 @@ from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 from nbgrader.utils import compute_checksum
 
+from course.checks.data_file import load_one
+from course.exercises import find
 from course.grading.bundle import Bundle, code_digest
 from course.grading.errors import UNSAFE, WORKERS, Stopped
 from course.grading.rebuild import Unreadable, as_text, read_submission, rebuild
@@ -421,8 +424,18 @@ def _diagnoses(grade_id: str, error: str) -> Iterator[list[str]]:
     exercise = grade_id.rpartition("--")[0].replace("--", "/")
     for line in error.splitlines():
         for cause in CAUSES:
-            if line.strip().startswith(cause):
-                yield [exercise, line.strip()[len(cause) :][:500]]
+            said = line.strip().removeprefix(cause)
+            if said != line.strip() and said in _known_mistakes(exercise):
+                yield [exercise, said]
+
+
+@cache
+def _known_mistakes(exercise: str) -> frozenset[str]:
+    """What checks say of the mistakes that they know; any other diagnosis in an error is the student's own text."""
+    try:
+        return frozenset(mistake.says for mistake in load_one(find(exercise)).misconceptions)
+    except KeyError:  # it is not among the course's exercises
+        return frozenset()
 
 
 # --- what is shown
