@@ -42,6 +42,26 @@ def test_it_rings_in_its_block_or_not_at_all() -> None:
     assert 0 < rang < 300
 
 
+def test_who_catches_it_does_not_keep_it() -> None:
+    def swallow() -> None:
+        with Alarm(0.1, Rang):
+            while True:
+                try:
+                    time.sleep(0.01)
+                except Rang:
+                    break
+
+    with pytest.raises(Rang):
+        swallow()
+
+
+def test_it_leaves_no_trace() -> None:
+    """Python's own checks for exceptions from outside are over with the block: under a profiler it would hang."""
+    code = "import cProfile, time\nfrom course.grading.alarm import Alarm\n"
+    code += "with Alarm(60, KeyError):\n    pass\ncProfile.run('sorted([2, 1], key=lambda i: i)')"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60).returncode == 0
+
+
 def test_what_nothing_can_interrupt_ends_the_process() -> None:
     """A regular expression that takes years, in C, with the interpreter's lock held."""
     code = "import re\nfrom course.grading.task import _end_of_process\n"

@@ -196,6 +196,11 @@ def test_what_a_student_defines_reaches_her_functions_in_order() -> None:
     assert lost(graded(data)) == zero("shapes")
 
 
+def test_the_line_of_hers_that_failed_is_shown() -> None:
+    outcome = graded(wrong("softmax", BROKEN["an exception"]))
+    assert "in softmax, line 2: return 1 / 0" in text_of(outcome, f"{SLUG}--softmax--check")
+
+
 def test_a_warning_decides_nothing() -> None:
     """Stock nbgrader gives no points where something is written to stderr."""
     lines = made.right()["softmax"].splitlines()
