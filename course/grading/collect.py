@@ -102,17 +102,20 @@ def _not_readable(error: OSError) -> None:
 
 def _zip_names(path: Path) -> list[str]:
     try:
-        members = {
-            member.filename: member for member in _archive(path).infolist()
-        }  # of a name that is there twice, one
-        names = [name for name, member in members.items() if not member.is_dir()]
+        names = dict.fromkeys(member.filename for member in _archive(path).infolist())  # each name once
     except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
         raise Stopped(f"{path} is not a zip that can be read ({error}); export it again, or name a folder") from None
     if len(names) > MAX_FILES:
         raise Stopped(f"there are more than {MAX_FILES} files in {path}; is it the right zip?")
-    parts = [PurePosixPath(name.replace("\\", "/")).parts for name in names]
-    hidden = [any(part.startswith((".", "__MACOSX")) for part in found) for found in parts]
-    return [name for name, is_hidden in zip(names, hidden, strict=True) if not is_hidden]
+    return list(dict.fromkeys(map(_visible, names)))
+
+
+def _visible(name: str) -> str:
+    """A member's name; of a folder or a hidden file, that something empty lies there."""
+    parts = name.replace("\\", "/").split("/")
+    hidden = (i for i, part in enumerate(parts) if part.startswith((".", "__MACOSX")) and part not in (".", ".."))
+    end = next(hidden, None if parts[-1] else len(parts) - 1)
+    return name if end is None else "/".join([*parts[:end], _EMPTY])
 
 
 def _archive(path: Path) -> zipfile.ZipFile:

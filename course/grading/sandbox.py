@@ -480,7 +480,7 @@ class _Walls:
 
     def command(self) -> list[str]:
         """Everything up to Python's own arguments."""
-        return [*self._become_user(), *self._bubblewrap(), sys.executable]
+        return [*self._become_user(), *self._bubblewrap(), os.path.normpath(sys.executable)]
 
     def _become_user(self) -> list[str]:
         if self.drop is None:
@@ -531,6 +531,7 @@ def _python_places() -> list[Path]:
     """The folders that this Python runs from and that are not the system's; none lies in another."""
     folders = {Path(sys.base_prefix), Path(sys.prefix), Path(sysconfig.get_path("stdlib"))}
     folders |= {Path(entry) for entry in sys.path if Path(entry).name in _PACKAGE_FOLDERS and Path(entry).is_dir()}
+    folders = {Path(os.path.normpath(folder)) for folder in folders}  # Python may have been called by way of ..
     outside = [folder for folder in folders if not any(folder.is_relative_to(place) for place in _SYSTEM)]
     return sorted(f for f in outside if not any(f != other and f.is_relative_to(other) for other in outside))
 

@@ -147,6 +147,17 @@ def test_an_empty_folder_was_handed_in(tmp_path: Path) -> None:
     assert [submission.student for submission in gathered(tmp_path)] == ["ann", "bob"]
 
 
+@pytest.mark.parametrize("member", ["", f".{SLUG}.ipynb", f".ipynb_checkpoints/{SLUG}.ipynb"])
+def test_an_empty_folder_in_a_zip(member: str, tmp_path: Path) -> None:
+    """Or one with hidden files alone: its student has a result, too; what a Mac adds is nobody's."""
+    names = [f"ann/{SLUG}/{member}", f"bob/{SLUG}/{SLUG}.ipynb", f"__MACOSX/eve/{SLUG}/._{SLUG}.ipynb"]
+    submissions = gathered(zip_of(tmp_path / "all.zip", *names))
+    assert [(submission.student, read(submission)[:11]) for submission in submissions] == [
+        ("ann", "unreadable:"),
+        ("bob", f"bob/{SLUG}"[:11]),
+    ]
+
+
 @pytest.mark.parametrize(
     ("stamp", "found"),
     [

@@ -5,9 +5,12 @@ These tests need the sandbox: where there is none, they fail.
 
 import json
 import math
+import stat
 import subprocess
 import sys
 import time
+import warnings
+import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
@@ -111,7 +114,7 @@ def test_a_class_of_attackers(
     for name in ("aaron", "zoe"):
         made_runs.hand_in(tmp_path / "submitted", name, made.handed_in(bundle()))
     monkeypatch.setattr(batch, "make_bundle", lambda chapter: bundle())
-    monkeypatch.setattr(batch, "own_submission", lambda chapter, bundle: made.handed_in(bundle))
+    monkeypatch.setattr(batch, "own_submission", lambda chapter, bundle: made.handed_in(bundle, change=_write_essay))
     outcomes: dict[str, Outcome] = {}
     grade_all(
         Order(SLUG, tmp_path / "submitted", tmp_path / "course", workers=2),
@@ -125,10 +128,66 @@ def test_a_class_of_attackers(
     assert canaries.harm(*outcomes.values()) == []
 
 
+def _write_essay(notebook: nbformat.NotebookNode) -> None:
+    for cell in notebook.cells:
+        if cell.metadata.nbgrader.grade_id == ESSAY:
+            cell.source = "# because it cancels"
+
+
 def _points(cells: dict[str, list[float | None]]) -> float | None:
     """What the gradebook has for a student; None where a person must look."""
     scores = [values[0] for values in cells.values()]
     return None if None in scores else sum(filter(None, scores))
+
+
+BOMB = bytes(40_000_000)
+ZIPPED = {  # member of a zip: who has handed it in, and what it deserves
+    f"ann_{SLUG}.ipynb": ("ann", SHAPES),
+    f"bomb_{SLUG}.ipynb": ("bomb", 0.0),
+    f"locked_{SLUG}.ipynb": ("locked", 0.0),
+    f"link_{SLUG}.ipynb": ("link", 0.0),
+    f"twice_{SLUG}.ipynb": ("twice", SHAPES),
+    f"/etc/rooted_{SLUG}.ipynb": ("rooted", SHAPES),
+    f"../../above_{SLUG}.ipynb": ("above", SHAPES),
+    f"C:\\evil\\below_{SLUG}.ipynb": ("below", SHAPES),
+    f"zoe_{SLUG}.ipynb": ("zoe", SHAPES),
+}
+
+
+def hostile_zip(path: Path) -> None:
+    """Bombs, paths that lead out, a member that is there twice, one that needs a password, one that is a link."""
+    right = made.handed_in(HONEST)
+    contents = {f"bomb_{SLUG}.ipynb": BOMB, f"link_{SLUG}.ipynb": b"/etc/passwd"}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the name that is there twice
+        archive.writestr(f"twice_{SLUG}.ipynb", b"the older one")
+        for name in ZIPPED:
+            member = zipfile.ZipInfo(name)
+            member.filename = name  # which ZipInfo would have cleaned
+            member.compress_type = zipfile.ZIP_DEFLATED
+            if name.startswith("link"):
+                member.external_attr = (stat.S_IFLNK | 0o777) << 16
+            archive.writestr(member, contents.get(name, right))
+    data = bytearray(path.read_bytes())
+    locked = f"locked_{SLUG}.ipynb".encode()
+    for head, flags, magic in ((30, 6, b"PK\x03\x04"), (46, 8, b"PK\x01\x02")):
+        found = next(i for i in range(len(data)) if data[i : i + 4] == magic and data[i + head :].startswith(locked))
+        data[found + flags] |= 1
+    path.write_bytes(data)
+
+
+def test_a_hostile_zip(canaries: Canaries, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each member has its result, and nothing is unpacked anywhere."""
+    monkeypatch.setattr(batch, "make_bundle", lambda chapter: HONEST)
+    made_runs.work_here(monkeypatch)
+    hostile_zip(tmp_path / "class.zip")
+    tally = grade_all(Order(SLUG, tmp_path / "class.zip", tmp_path / "course"))
+    found = {student: _points(cells) for student, cells in made_runs.grades(tmp_path / "course").items()}
+    assert found == dict(ZIPPED.values())
+    assert tally.strays == []
+    assert {path.name for path in tmp_path.iterdir()} == {"class.zip", "course"}
+    assert not Path(f"/etc/rooted_{SLUG}.ipynb").exists()
+    assert canaries.harm() == []
 
 
 # --- the canaries

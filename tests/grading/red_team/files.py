@@ -165,8 +165,8 @@ STUDENTS = [
     ("star", "A name that looks like the one before when cleaned.", "ann*b"),
     ("composed", "Zoë, in one character.", "Zo\u00eb"),
     ("decomposed", "Zoë, in two characters.", "Zoe\u0308"),
-    ("case", "ANN beside ann.", "ANN"),
-    ("other-case", "ann beside ANN.", "ann"),
+    ("case", "Called ANN, beside ann.", "ANN"),
+    ("other-case", "Called ann, beside ANN.", "ann"),
     ("space", "A name that begins and ends with a space.", " ann "),
 ]
 

@@ -13,6 +13,7 @@ from course.grading.task import NOTED, Outcome
 from red_team.attack import CANARIES, FULL, MARK, SHAPES, Attack, cells, function
 from red_team.bundles import credit_bundle
 
+BEHIND_THE_ANSWER = 5  # and before its tests
 IS_TEST = "any(word in source for word in ('check(', 'compare_all('))"  # what a test cell of this course calls
 UP = "import glob, os\nabove = [f\"{'../' * n}\" for n in range(1, 6)]\n"
 
@@ -379,6 +380,10 @@ ENDINGS = {
     "exit-call": ("Calls exit().", "exit()"),
     "no-threads": ("Ends the kernel's event loop.", "import asyncio\nasyncio.get_event_loop().stop()"),
     "restart": ("Restarts the kernel.", "get_ipython().kernel.do_shutdown(True)"),
+    "late-exit": (
+        "Ends its process a moment later, when another cell runs.",
+        "import os, threading\nthreading.Timer(0.03, os._exit, [0]).start()",
+    ),
     "closed-sockets": ("Closes every file and socket of its process.", "import os\nos.closerange(0, 4096)"),
 }
 
@@ -478,7 +483,11 @@ ATTACKS = [
         "reads-the-caller", "the tests", "Looks through the stack for expected answers.", function(RECORDED), SHAPES
     ),
     Attack(
-        "reference", "the tests", "Reads the reference's answer on the disk.", cells(READ_REFERENCE, at=10_000), SHAPES
+        "reference",
+        "the tests",
+        "Reads the reference's answer on the disk.",
+        cells(READ_REFERENCE, at=BEHIND_THE_ANSWER),
+        SHAPES,
     ),
     Attack(
         "check-data", "the tests", "Reads the checks' expected answers from their files.", function(CHECK_DATA), SHAPES
@@ -518,7 +527,7 @@ ATTACKS = [
         "hidden-tests",
         "the machine",
         "Reads the hidden tests and answers with them.",
-        cells(HIDDEN_TESTS, at=10_000),
+        cells(HIDDEN_TESTS, at=BEHIND_THE_ANSWER),
         SHAPES,
         after=no_secret,
     ),
