@@ -20,6 +20,7 @@ was an argument of the same call.
 import ast
 import builtins
 import contextlib
+import importlib
 import inspect
 import math
 import select
@@ -119,6 +120,7 @@ class Referee:
         """
         names = self._exercises if names is None else names
         body, last = _compiled(source, names, points is not None)
+        _import_ahead(source)
         began = time.monotonic()
         out = Excerpt(int(self._limits.output_kb * 1000))
         calls = self._calls(began + self._limits.test_seconds, out)
@@ -133,7 +135,9 @@ class Referee:
         except _OutOfTime:
             error = f"Stopped: the tests took longer than {self._limits.test_seconds:g} seconds."
         except _Endless:
-            raise TestCellError(f"the test cell does not end in {self._limits.test_seconds:g} seconds") from None
+            error = f"Stopped: the tests did not end in {self._limits.test_seconds:g} seconds."
+            if not calls.answered:  # else it may be what came back that takes so long
+                raise TestCellError(f"the test cell does not end in {self._limits.test_seconds:g} seconds") from None
         except KeyboardInterrupt:
             raise
         except BaseException as raised:  # what pytest raises, for one, is no Exception
@@ -198,6 +202,17 @@ def _compiled(source: str, names: Collection[str], credit: bool) -> tuple[CodeTy
         return compile(tree, "test cell", "exec"), ending
     except (SyntaxError, ValueError) as error:
         raise TestCellError(f"the test cell is not plain Python: {error}") from None
+
+
+def _import_ahead(source: str) -> None:
+    """Import what a cell imports: it is not on the cell's time, and no alarm leaves a module half made."""
+    for node in ast.walk(ast.parse(source)):
+        found = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found = [node.module]
+        for name in found:
+            with contextlib.suppress(Exception):  # the cell will say what is wrong with it
+                importlib.import_module(name)
 
 
 def _is_answer(expression: ast.expr, tree: ast.Module, names: Collection[str]) -> bool:

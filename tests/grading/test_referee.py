@@ -757,6 +757,29 @@ def test_an_argument_that_comes_back_is_no_new_memory(monkeypatch):
     passes("def f(x):\n    return x[1:]", "import numpy as np\nx = np.ones(10**5)\nfor _ in range(50):\n    f(x)")
 
 
+def test_a_cell_that_hangs_on_an_answer_is_no_faulty_cell(monkeypatch):
+    """What is endless with this answer may end with others; where nothing has come back, the cell is at fault."""
+    monkeypatch.setattr("course.grading.referee.LATE_SECONDS", 0.5)
+    with Child("def f():\n    return 1") as child:
+        result = child.cell("while f() == 1:\n    while True:\n        pass", QUICK)
+        assert result.error == "Stopped: the tests did not end in 2 seconds."
+        with pytest.raises(TestCellError, match="does not end"):
+            child.cell("while True:\n    pass", QUICK)
+
+
+def test_imports_are_not_on_the_time_of_a_cell(monkeypatch, tmp_path):
+    """The first cell that needs a large library must not fail for it, nor leave it half imported."""
+    (tmp_path / "takes_long.py").write_text("import time\ntime.sleep(3)\nVALUE = 1\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr("course.grading.referee.LATE_SECONDS", 0.5)
+    with Child("def f():\n    return 1") as child:
+        result = child.cell("import no_such_module_at_all as f2\nf()", QUICK)
+        assert "No module named" in result.error
+        result = child.cell("from takes_long import VALUE\nassert f() == VALUE", QUICK)
+    assert result.passed, result.error
+    assert result.seconds < 2
+
+
 UNSENDABLE = {  # plain, and small enough to come back, but not to be sent once more with something around it
     "deep": "a = 1\n    for _ in range(31):\n        a = [a]\n    return a",
     "many parts": "return [1] * 49_980",
