@@ -18,6 +18,8 @@ NASTY = [
     "-2+3",
     "@SUM(A1)",
     "\t=1",
+    "\tx",
+    "\rx",
     "\r=1",
     "  =1",
     "\uff1d1+1",  # a wide equals sign
