@@ -26,7 +26,7 @@ class Alarm:
     def __enter__(self) -> None:
         self._timer.start()
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         with self._lock:
             self._left = True
         self._timer.cancel()
