@@ -32,6 +32,7 @@ from course.grading.sandbox import Kernel, KernelLost, KernelProcess, Limits, Sa
 
 __all__ = ["AsyncClient", "BlockingClient", "SandboxProvisioner", "manager_of"]
 
+_SEND_MILLISECONDS = 2000  # ZeroMQ would wait forever for a kernel that broke its line
 _MOST_STAGED = 20 << 20  # bytes of files beside a notebook that go into the sandbox with it
 
 
@@ -159,7 +160,9 @@ class _Reader(Session):
 
 def manager_of(process: KernelProcess, connection: KernelConnectionInfo) -> AsyncKernelManager:
     """A manager of a kernel that runs already."""
-    manager = _Manager(context=zmq.asyncio.Context(), session=_Reader(process=process))
+    context = zmq.asyncio.Context()
+    context.setsockopt(zmq.SNDTIMEO, _SEND_MILLISECONDS)
+    manager = _Manager(context=context, session=_Reader(process=process))
     manager.load_connection_info(connection)
     manager._kernel_spec = KernelSpec(argv=["-"], display_name="Sandbox", language="python", interrupt_mode="message")
     manager.provisioner = SandboxProvisioner(kernel_spec=manager._kernel_spec, parent=manager)

@@ -1,5 +1,6 @@
 """What a submission can and cannot do, tried from inside of it; and that nothing of it stays."""
 
+import asyncio
 import contextlib
 import os
 import secrets
@@ -19,6 +20,7 @@ from queue import Empty
 import nbformat
 import psutil
 import pytest
+import zmq
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import KernelManager
 from jupyter_client.provisioning import KernelProvisionerFactory
@@ -678,6 +680,36 @@ def test_a_flood_past_the_notebooks_streams_ends_the_kernel(sandbox, way):
         assert run(kernel, FLOODS[way]).endswith("(dead)")
         assert kernel.reason == "it put out more than 1280 kB"
     assert psutil.Process().memory_info().rss - before < 50 << 20
+
+
+def test_a_kernel_that_breaks_its_line_is_not_waited_for(sandbox):
+    """ZeroMQ drops a line with garbage on it, and would wait for the next one before it sends anything."""
+    garbage = """
+    import socket
+    for n in range(3, 64):
+        try:
+            s = socket.socket(fileno=n)
+        except OSError:
+            continue
+        if s.getsockname() == b"\\0k-1" and not s.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            s.setblocking(True)
+            s.send(bytes([255]) * 10_000)
+        s.detach()
+    """
+
+    async def asked() -> None:
+        client = kernel.manager.client()
+        client.start_channels()
+        await client.wait_for_ready(timeout=20)
+        client.execute(textwrap.dedent(garbage))
+        await asyncio.sleep(2)
+        client.execute("1")
+
+    with sandbox.kernel({}) as kernel:
+        began = time.monotonic()
+        with pytest.raises(zmq.Again):
+            asyncio.run(asked())
+        assert time.monotonic() - began < 15
 
 
 def test_frames_are_counted_however_they_come():
