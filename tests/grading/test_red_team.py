@@ -13,7 +13,7 @@ import warnings
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import made_runs
@@ -193,35 +193,34 @@ def test_a_hostile_zip(canaries: Canaries, tmp_path: Path, monkeypatch: pytest.M
 # --- the canaries
 
 
-LEAK = f"""
-import glob, os, subprocess, sqlite3
-for path in glob.glob("/tmp/red-team-*/source/*/*.ipynb"):
-    print(open(path).read())
-for path in glob.glob("/tmp/red-team-*/submitted/*/*/*.ipynb"):
-    open(path, "a").write("mine")
-for path in glob.glob("/tmp/red-team-*/gradebook.db"):
-    with sqlite3.connect(path) as book:
-        book.execute("update grade set auto_score = 100")
-open("/tmp/{MARK}", "w").write("here")
+LEAK = """
+import glob, sqlite3
+print(open(glob.glob("{folder}/source/*/*.ipynb")[0]).read())
+open(glob.glob("{folder}/submitted/*/*/*.ipynb")[0], "a").write("mine")
+with sqlite3.connect("{folder}/gradebook.db") as book:
+    book.execute("update grade set auto_score = 100")
+open("{place}/{mark}", "w").write("here")
 """
 
 
-def test_the_canaries_see_a_leak(canaries: Canaries) -> None:
+def test_the_canaries_see_a_leak(canaries: Canaries, tmp_path: Path) -> None:
     """Without walls the same kind of attack reads, writes, and is seen."""
-    leaks = Canaries()
+    leaks = Canaries([tmp_path])
+    source = LEAK.format(folder=leaks.folder, place=tmp_path, mark=MARK)
     try:
-        bundle = replace(made.small("shapes"), limits=HONEST.limits)
-        data = made.handed_in(bundle, change=lambda notebook: notebook.cells.insert(1, made.code(LEAK)))
-        harm = leaks.harm(grade("mallory", data, bundle, no_sandbox=True))
+        data = made.handed_in(HONEST, change=lambda notebook: notebook.cells.insert(1, made.code(source)))
+        walled = leaks.harm(grade("mallory", data, HONEST))
+        harm = leaks.harm(grade("mallory", data, HONEST, no_sandbox=True))
     finally:
         leaks.close()
-        canaries.harm()
+        canaries.started()  # a process for kernels without walls
+    assert walled == []
     for expected in (
         f"source/{SLUG}/{SLUG}.ipynb was opened",
         f"submitted/ben/{SLUG}/{SLUG}.ipynb was written",
         f"submitted/ben/{SLUG}/{SLUG}.ipynb is another",
         "gradebook.db is another",
-        f"/tmp/{MARK} was left behind",
+        f"{tmp_path}/{MARK} was left behind",
         "the result of mallory has a secret in it",
     ):
         assert expected in harm, harm

@@ -11,6 +11,7 @@ import struct
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
@@ -23,6 +24,8 @@ from course.grading.task import Outcome
 from red_team.attack import CANARIES, MARK
 
 ENVIRONMENT = "RED_TEAM_SECRET"
+_SYSTEM = ("/", "/tmp", "/var/tmp", "/dev/shm", "/dev", "/run", "/etc", "/home", "/opt", "/usr/local")
+PLACES = [*_SYSTEM, Path.cwd(), *filter(None, sys.path)]
 ENDS_IN = 3.0  # seconds that a killed process has until it is gone
 _OPEN, _ACCESS, _MODIFY, _ATTRIB, _CREATE, _DELETE = 0x20, 0x1, 0x2, 0x4, 0x100, 0x200
 _IS_FOLDER = 0x40000000
@@ -35,7 +38,9 @@ class Canaries:
     Everybody may read and write them: it is walls that are tried here, not permissions.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, places: Iterable[str | Path] = PLACES) -> None:
+        """`places` are looked through for files that an attack has left."""
+        self._places = {Path(place) for place in places}
         self.folder = Path(tempfile.mkdtemp(prefix=Path(CANARIES).name.rstrip("*"), dir="/tmp"))
         self.secret = secrets.token_hex(12)
         self._fill()
@@ -118,12 +123,7 @@ class Canaries:
         return {str(p.relative_to(self.folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in paths}
 
     def _left(self) -> list[Path]:
-        """Files that an attack made where only this machine's owner may."""
-        places = [
-            Path(place) for place in ("/", "/tmp", "/var/tmp", "/dev/shm", "/dev", "/run", "/etc", "/home", "/opt")
-        ]
-        places += [Path.cwd(), Path("/usr/local"), *map(Path, filter(None, sys.path))]
-        return [path for place in {*places} for path in place.glob(f"*{MARK}*")]
+        return [path for place in self._places for path in place.glob(f"*{MARK}*")]
 
     # --- processes
 

@@ -199,7 +199,7 @@ import glob, sys
 for place in [*sys.path, "/*", "/*/*", "/opt/*"]:
     for path in glob.glob(f"{place}/rnnlib/losses.py"):
         source = open(path).read()
-        if "def softmax" in source and "exp(" in source.partition("def softmax")[2].partition("def ")[0]:
+        if "NotImplementedError" not in source:
             library = {}
             exec(source, library)
             softmax = library["softmax"]
@@ -507,7 +507,7 @@ ATTACKS = [
         "credit-lie",
         "the tests",
         "Returns an object that lies about its value.",
-        function(LYING),
+        cells(LYING, at=BEHIND_THE_ANSWER),
         SHAPES,
         bundle=credit_bundle,
     ),

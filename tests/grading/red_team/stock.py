@@ -31,7 +31,7 @@ from red_team.ours import graded, hand_in, score_of
 
 TARGET = ROOT / "book" / "instructors" / "_data" / "red_team.json"
 NEIGHBOR = "ben"  # graded before with no points; nothing of his is to change
-CELL_SECONDS, ATTACK_SECONDS, AT_ONCE = 10, 120, 2
+CELL_SECONDS, ATTACK_SECONDS, AT_ONCE = 20, 150, 2
 MEMORY_GB, PROCESSES, FOLDER_MB, FILE_MB = 3, 256, 400, 100
 
 # In the container: what is in the course folder after stock nbgrader has been at it.
