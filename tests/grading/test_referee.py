@@ -3,8 +3,10 @@
 The child is a plain Python process without a sandbox: what is tested here is that nothing but data comes back, in time.
 """
 
+import contextlib
 import json
 import os
+import random
 import resource
 import signal
 import socket
@@ -12,17 +14,25 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+import traceback
+import tracemalloc
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_wire import FUZZ, mutated
 
 from course.build import source_notebook
 from course.exercises import Exercise
-from course.grading.referee import CellResult, Referee, TestCellError
-from course.grading.wire import LIMITS
+from course.grading.referee import CellResult, Referee, TestCellError, _Calls
+from course.grading.student import Excerpt, _reply
+from course.grading.wire import LIMITS, WireError, receive
 from course.mutants import REFERENCE, STUB, notebook_rows, variants
 from course.rig import graded_cells
 from course.sources import chapters
@@ -1039,6 +1049,54 @@ def test_stale_connections_do_not_stand_in_for_the_next():
         assert referee.run_cell(f"f({child.listener.getsockname()!r})", ["f"]).passed
         result = referee.run_cell("f('nowhere')", ["f"])
         assert result.passed, result.error
+
+
+SMALL = replace(LIMITS, total_bytes=100_000, head_bytes=50_000, nodes=2000)
+
+
+def answered(line: socket.socket, change: Callable[[bytes], bytes]) -> None:
+    """An honest student's process, but for what happens to its answer on the way."""
+    names = {"f": lambda x, d: (d["a"].__imul__(2), x[1:], [x.sum(), d], {"b": 1 / d["b"]}), "np": np}
+    with contextlib.suppress(OSError, EOFError):
+        data = change(_reply(bytes(receive(line)), names, [], SMALL))
+        line.sendall(len(data).to_bytes(4, "little") + data)
+
+
+def raised(action: Callable[[], object]) -> Exception | None:
+    try:
+        action()
+    except Exception as error:
+        return error
+    return None
+
+
+@settings(derandomize=not FUZZ, database=None, deadline=None, max_examples=FUZZ or 300)
+@given(st.integers(0, 2**64))
+def test_a_mutated_answer_is_an_answer_or_an_error_of_hers(seed):
+    """Through the whole of a call: in 100 ms of processor time, with 5 MB, by an exception that the referee makes."""
+    chance = random.Random(seed)
+    here, there = socket.socketpair()
+    calls = _Calls(here, time.monotonic() + 5, Excerpt(1000), 0.5, SMALL, None)
+    x, d = np.arange(8.0), {"a": np.ones((2, 3)), "b": chance.choice([0, 2.0])}
+    guard = np.full(64, 7.0)
+    thread = threading.Thread(target=answered, args=(there, lambda data: mutated(chance, data, data)))
+    thread.start()
+    tracemalloc.start()
+    began = time.thread_time()
+    error = raised(lambda: calls.call("f", (x, d), {"d": guard[8:16]} if chance.random() < 0.1 else {}))
+    took, peak = time.thread_time() - began, tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    calls.close()
+    there.close()
+    thread.join()
+    if error is not None:
+        assert traceback.extract_tb(error.__traceback__)[-1].name in ("call", "_exchange"), error
+        assert not isinstance(error, WireError | TestCellError)
+        assert len(str(error)) < 30_000
+    assert took < 0.1
+    assert peak < 5e6
+    assert (guard[:8] == 7).all()
+    assert (guard[16:] == 7).all()
 
 
 def test_connections_without_end_are_not_all_dropped_first():
