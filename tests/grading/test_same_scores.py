@@ -154,11 +154,15 @@ def test_when_all_workers_are_gone_it_stops_and_goes_on_later(
     one_exercise: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Exit code 5 with what to do; with new workers the next run grades the rest."""
-    monkeypatch.setattr(batch, "SCHEDULER_SECONDS", 5)
     folder, root = runs.class_of(tmp_path / "in", 12), tmp_path / "course"
     with cluster(2) as mine:
+
+        def kill_all() -> None:
+            mine.kill_workers()
+            monkeypatch.setattr(batch, "SCHEDULER_SECONDS", 3)
+
         with pytest.raises(Stopped, match=f"no workers.*dask worker {mine.address}") as stopped:
-            grade_all(runs.order(folder, root, scheduler=mine.address), when(4, mine.kill_workers))
+            grade_all(runs.order(folder, root, scheduler=mine.address), when(4, kill_all))
         assert stopped.value.code == WORKERS
         before = runs.finished(root)
         assert 4 <= len(before) < 12
@@ -170,14 +174,14 @@ def test_when_all_workers_are_gone_it_stops_and_goes_on_later(
     assert runs.scores(runs.grades(root)) == runs.deserved(12)
 
 
-def test_a_scheduler_that_dies_is_said(one_exercise: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_scheduler_that_dies_is_said(one_exercise: None, tmp_path: Path) -> None:
     """Exit code 5; what is graded is kept."""
-    monkeypatch.setattr(batch, "SCHEDULER_SECONDS", 5)
     folder, root = runs.class_of(tmp_path / "in", 12), tmp_path / "course"
     with cluster(1) as mine:
         with pytest.raises(Stopped, match="run the same command: no result is lost") as stopped:
             grade_all(runs.order(folder, root, scheduler=mine.address), when(4, mine.scheduler.kill))
         assert stopped.value.code == WORKERS
+        assert mine.scheduler.poll() is not None
     assert grade_all(runs.order(folder, root)).skipped >= 4
     assert runs.scores(runs.grades(root)) == runs.deserved(12)
 
