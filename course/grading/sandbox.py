@@ -124,7 +124,8 @@ class KernelProcess:
     def report(self) -> dict[str, Any]:
         """How it ended.
 
-        `reason`: one of ended, closed, memory, processor, parallel, processes, output, error. `used`: seconds of processor time for its `start`, for its `cells`, of its `warden`; `memory_mb` at its most.
+        `reason`: one of ended, closed, memory, processor, parallel, processes, output, error. `used`: seconds of
+        processor time for its `start`, for its `cells`, of its `warden`; `memory_mb` at its most.
         """
         lines = [line for line in self.reports if line.startswith(b"{")]
         return json.loads(lines[-1]) if lines else {"reason": "error", "error": "the sandbox itself has ended"}
@@ -509,9 +510,8 @@ class _Walls:
             arguments += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
         for place in self.places:
             arguments += _bind(place)
-            for package in ("rnnlib", "course"):  # the answers, and the tests: an installed course has them here
-                for found in _packages_in(place, package):
-                    arguments += ["--tmpfs", str(found), "--remount-ro", str(found)]
+        for found in _answers([*map(Path, _SYSTEM), *self.places]):
+            arguments += ["--tmpfs", str(found), "--remount-ro", str(found)]
         for source, target in (("course", _COURSE), ("kernels", SHARED)):
             arguments += ["--ro-bind", str(self.root / source), target]
         arguments += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]
@@ -536,10 +536,18 @@ def _python_places() -> list[Path]:
     return sorted(f for f in outside if not any(f != other and f.is_relative_to(other) for other in outside))
 
 
-def _packages_in(place: Path, package: str) -> list[Path]:
-    """Where a package is installed below a folder."""
-    folders = [place, *(place / sub for sub in ("lib", f"lib/python3.{sys.version_info.minor}"))]
-    return [f for folder in folders for name in _PACKAGE_FOLDERS for f in (folder / name).glob(package)]
+def _answers(shown: list[Path]) -> list[Path]:
+    """The folders below those shown that hold answers or tests: an installed course, or the repository itself."""
+    below = ["", "lib", f"lib/python3.{sys.version_info.minor}", f"local/lib/python3.{sys.version_info.minor}"]
+    homes = {place / part / name for place in shown for part in below for name in _PACKAGE_FOLDERS}
+    homes |= {home for home in [*map(Path, sys.path), *shown] if home.name in _PACKAGE_FOLDERS}
+    found = {home / package for home in homes for package in ("rnnlib", "course")}
+    root = Path(__file__).parents[2]
+    if (root / "pyproject.toml").exists():
+        needed = [*shown, Path(sys.prefix), Path(sys.base_prefix)]
+        found |= {child for child in root.iterdir() if not any(place.is_relative_to(child) for place in needed)}
+    in_sight = {Path(os.path.realpath(path)) for path in found if path.is_dir()}
+    return sorted(path for path in in_sight if any(path.is_relative_to(place) for place in shown))
 
 
 def _closed_to_others(place: Path) -> Path | None:

@@ -28,7 +28,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import DeadKernelError
 
 from course.exercises import catalogue
-from course.grading.sandbox import Kernel, KernelLost, Limits, Sandbox, SandboxUnavailable
+from course.grading.sandbox import Kernel, KernelLost, Limits, Sandbox, SandboxUnavailable, _answers
 from course.grading.zygote import _Frames, _Watch
 from course.library import staged_files
 
@@ -269,6 +269,25 @@ def test_what_is_left_of_the_course_has_neither_answers_nor_expected_values(kern
         """,
     )
     assert said == "True\n"
+
+
+def test_answers_are_covered_wherever_they_are_installed(tmp_path, monkeypatch):
+    """In a folder of packages of Python's or of the system's; the repository, where it lies in what is shown."""
+    packages, system = tmp_path / "own" / "site-packages", tmp_path / "usr"
+    repository = system / "src" / "app"
+    python = repository / ".venv"
+    places = [packages, system / "local" / "lib" / f"python3.{sys.version_info.minor}" / "dist-packages"]
+    hidden = [place / name for place in places for name in ("rnnlib", "course")]
+    hidden += [repository / name for name in ("rnnlib", "solutions", "course", "_build")]
+    for place in [*hidden, *(place / "numpy" for place in places), python]:
+        place.mkdir(parents=True)
+    (repository / "pyproject.toml").touch()
+    monkeypatch.setattr(sys, "path", [*sys.path, *map(str, places)])
+    monkeypatch.setattr("course.grading.sandbox.__file__", str(repository / "course" / "grading" / "sandbox.py"))
+    monkeypatch.setattr(sys, "prefix", str(python))
+    assert set(_answers([system, packages])) == set(hidden)
+    monkeypatch.setattr("course.grading.sandbox.__file__", str(tmp_path / "elsewhere" / "course" / "grading" / "x.py"))
+    assert set(_answers([system, packages])) == set(hidden[:4])
 
 
 def test_the_environment_of_the_grader_is_not_there(kernel):
