@@ -22,7 +22,7 @@ MADE_BY = {
     "kill_matrix": "course mutants --write",
     "plans": "hand",
     "red_team": "make red-team",
-    "throughput": "make bench-grading",
+    "throughput": "make bench-grading WRITE=1",
 }
 
 __all__ = ["GuideError", "caution", "common_errors", "data", "exit_codes", "folds", "lines", "plain", "plan", "table"]
