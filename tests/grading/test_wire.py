@@ -509,7 +509,7 @@ def mutated(chance: random.Random, valid: bytes, other: bytes) -> bytes:
             case 4:
                 data[at:at] = data[at : at + size] * chance.randint(1, 20)
             case 5:
-                data[4:8] = chance.choice([0, 1, at, len(data) - 8, 2**31, 2**32 - 1]).to_bytes(4, "little")
+                data[4:8] = chance.choice([0, 1, at, max(0, len(data) - 8), 2**31, 2**32 - 1]).to_bytes(4, "little")
             case 6:
                 digits = [i for i, byte in enumerate(data) if 48 <= byte < 58]
                 if digits:
