@@ -7,7 +7,7 @@ WORKERS ?= 2
 export OMP_NUM_THREADS := 1
 export PATH := $(abspath $(VENV)/bin):$(PATH)
 
-.PHONY: help book serve lab exercises exercises-current test test-site test-grading lint format bench demo mutants lock clean
+.PHONY: help book serve lab exercises exercises-current test test-site test-grading red-team lint format bench bench-grading demo mutants lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -44,6 +44,9 @@ test: $(READY)  ## run all tests but those that read the built site and those of
 test-grading: $(READY)  ## run the tests of `course grade` (Linux with bubblewrap)
 	$(PY) -m pytest -n $(WORKERS) -m grading
 
+red-team: $(READY)  ## hand every hostile submission to stock nbgrader, contained, and write the guide's table (takes long)
+	PYTHONPATH=tests/grading $(PY) -m red_team.stock
+
 test-site: $(READY)  ## read the built site in a browser: links, offline, formulas, cards (run `make book` first)
 	$(PY) -m pytest -m site
 
@@ -61,6 +64,9 @@ mutants: $(READY)  ## run every known wrong version through the checks, print th
 
 bench: $(READY)  ## measure speed against PyTorch, in ratios
 	$(PY) -m benchmarks.bench_elman
+
+bench-grading: $(READY)  ## measure `course grade` beside nbgrader (Linux with bubblewrap; WRITE=1 keeps the figures for the guide)
+	$(PY) -m benchmarks.bench_grading $(if $(WRITE),--write)
 
 demo: $(READY)  ## make a small class of submissions, grade it with nbgrader, print the gradebook
 	$(PY) -m course demo

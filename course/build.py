@@ -241,6 +241,8 @@ def nbgrader_config(root: Path) -> Config:
     ]
     config.Execute.timeout = CELL_SECONDS
     config.Execute.skip_cells_with_tag = "experiment"  # they illustrate, and take most of a notebook's minute
+    # Our own pages: no hidden tests, no scripts. By name, so that only who makes them needs what they need.
+    config.GenerateFeedback.exporter_class = "course.grading.pages.feedback.FeedbackExporter"
     return config
 
 

@@ -1,4 +1,4 @@
-"""The `course` command: for learners (start to doctor), for instructors (grade), for makers (build to demo)."""
+"""The `course` command: for learners (start to doctor), for instructors (grade, report), for makers (build to demo)."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +10,7 @@ from rich.progress import track
 from rich.table import Table
 
 from course.exercises import catalogue, chapter_number, find
+from course.grading.pages.command import report_command
 from course.grading.run import grade_command
 from course.workspace import Progress, WorkspaceError, catchup, find_workspace, progress, start
 
@@ -158,6 +159,7 @@ def doctor() -> None:
 # --- instructors
 
 app.command("grade")(grade_command)
+app.command("report")(report_command)
 
 
 # --- makers
@@ -183,10 +185,11 @@ def build(
 @app.command()
 def mutants(
     chapter: Annotated[str | None, typer.Argument(help="A chapter's slug; none: all.")] = None,
+    write: Annotated[bool, typer.Option("--write", help="Also store the matrix for the instructor's guide.")] = False,
 ) -> None:
     """Run every known wrong version through the graded cells and pytest; exit 1 if one survives."""
-    from course.mutants import kill_matrix, variants
-    from course.sources import chapters
+    from course.mutants import MATRIX, kill_matrix, store, variants
+    from course.sources import ROOT, chapters
 
     wanted = [c for c in chapters() if chapter in (None, c.slug)]
     if not wanted:
@@ -211,10 +214,13 @@ def mutants(
             f"{source.slug}: {killed} of {len(wrong)} wrong versions caught by the visible cell and by pytest, "
             f"{hidden} by the hidden cell; {sum(bool(r.variant.says) for r in wrong)} have a cause to be named."
         )
-        for row in rows:
-            for fault in row.faults:
-                faults += 1
-                console.print(f"[red]{row.variant.id}: {escape(fault)}[/red]", soft_wrap=True)
+        found = [f"{row.variant.id}: {fault}" for row in rows for fault in row.faults]
+        for line in found:
+            console.print(f"[red]{escape(line)}[/red]", soft_wrap=True)
+        faults += len(found)
+        if write and not found:
+            store(MATRIX, source, rows)
+            console.print(f"written: {MATRIX.relative_to(ROOT)}")
     if faults:
         raise typer.Exit(FAILED)
 

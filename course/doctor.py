@@ -1,6 +1,7 @@
 """`course doctor`: is everything there that the course needs, and if not, what to do about it."""
 
 import importlib.metadata
+import importlib.util
 import json
 import os
 import subprocess
@@ -62,6 +63,7 @@ def examine(root: Path | None) -> Iterator[Finding]:
     yield _check_data()
     yield _kernel(root)
     if root is None:
+        yield from _sandbox()
         yield Finding("workspace", False, "this folder is not one", "course start my-rnn, then cd my-rnn")
         return
     yield _write_access(root)
@@ -131,6 +133,17 @@ def _kernel(root: Path | None) -> Finding:
     return Finding(
         "kernel", run.returncode == 0, "starts and finds the course" if run.returncode == 0 else last, remedy
     )
+
+
+def _sandbox() -> Iterator[Finding]:
+    """For those who grade: whether submissions can be walled off on this machine."""
+    if sys.platform != "linux" or importlib.util.find_spec("nbgrader") is None:
+        return
+    from course.grading.sandbox import Sandbox
+
+    why, _, remedy = (Sandbox.available() or "").partition("\n")
+    state = why or "submissions can be walled off"
+    yield Finding("sandbox", not why, state, remedy or "only `course grade` needs it; all else works without")
 
 
 def _write_access(root: Path) -> Finding:

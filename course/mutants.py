@@ -3,8 +3,13 @@
 For each exercise the rows are the reference (must pass), the stub (must fail) and each wrong version
 (must fail, and be told its cause where its answers differ from the right ones on the examples). The columns
 are the visible cell, the hidden cell, and pytest in a learner's workspace.
+
+`course mutants --write` stores which checks catch which version in `book/instructors/_data/kill_matrix.json`, for the
+page of the instructor's guide. Sources of wrong versions stay out of it: the book is public.
 """
 
+import hashlib
+import json
 import os
 import re
 import subprocess
@@ -13,18 +18,22 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import nbformat
 
 from course.build import source_notebook
 from course.checks.data_file import load
-from course.exercises import Exercise
+from course.checks.run import check_names
+from course.exercises import DATA, Exercise
 from course.library import functions, replace_lines, stage
 from course.rig import graded_cells, run_jobs
-from course.sources import Chapter
+from course.sources import ROOT, Chapter
 from course.workspace import start
 
-__all__ = ["Row", "kill_matrix", "needed", "notebook_rows", "pytest_rows", "variants"]
+__all__ = ["MATRIX", "Row", "kill_matrix", "needed", "notebook_rows", "pytest_rows", "stamp", "store", "variants"]
+
+MATRIX = ROOT / "book" / "instructors" / "_data" / "kill_matrix.json"
 
 # As a learner has it: no plugins of ours (Hypothesis alone takes longer to import than the checks to run).
 PYTEST_ENVIRONMENT = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
@@ -183,3 +192,60 @@ def kill_matrix(chapter: Chapter) -> Iterator[Row]:
     wanted = variants(chapter)
     for row, error in zip(notebook_rows(chapter, wanted), pytest_rows(chapter, wanted), strict=True):
         yield Row(row.variant, row.visible, row.hidden, error)
+
+
+# --- what is stored for the instructor's guide
+
+
+def store(path: Path, chapter: Chapter, rows: Iterable[Row]) -> None:
+    """Put a chapter's kill matrix into the file; what it holds of other chapters stays."""
+    found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    found[chapter.slug] = stamp(chapter) | {"versions": [_entry(row) for row in rows]}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(_lines(found), encoding="utf-8")
+
+
+def stamp(chapter: Chapter) -> dict[str, str]:
+    """Fingerprints of what a chapter's matrix hangs on: its versions, and the checks that they went through.
+
+    Not of the machinery that runs checks: where that is at fault, the tests that run every version find it.
+    """
+    sources = [(v.id, v.source, v.says) for v in variants(chapter)]
+    own = DATA.parent / f"{chapter.slug[3:].replace('-', '_')}.py"
+    files = [path for path in (own, *sorted(DATA.glob(f"{chapter.slug}.*"))) if path.exists()]
+    checks = [*((p.name, p.read_bytes()) for p in files), *(check_names(e) for e in chapter.exercises)]
+    cells = [c.source for c in source_notebook(chapter).cells if c.metadata.get("nbgrader", {}).get("grade")]
+    return {"versions_digest": _digest(sources), "checks_digest": _digest([checks, cells])}
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(repr(value).encode()).hexdigest()[:16]
+
+
+def _entry(row: Row) -> dict[str, Any]:
+    """What is public of a row: names, and who caught it; never a source."""
+    return {
+        "exercise": row.variant.exercise.id,
+        "version": row.variant.name,
+        "visible": _checks_named(row.visible),
+        "hidden": row.hidden is not None if "hidden" in row.variant.exercise.points else None,
+        "pytest": row.pytest is not None,
+        "cause": bool(row.variant.says),
+    }
+
+
+def _checks_named(error: str | None) -> list[str]:
+    """The checks that a visible cell's error says are broken; the error's kind where it never came to checks."""
+    if error is None:
+        return []
+    return re.findall(r"^  ✗ (.+)$", error, re.MULTILINE) or [error.partition(":")[0]]
+
+
+def _lines(matrix: dict[str, Any]) -> str:
+    """JSON with a line for each version, so that a diff shows which ones have changed."""
+    text = []
+    for slug, record in sorted(matrix.items()):
+        rows = ",\n".join(f"   {json.dumps(row, ensure_ascii=False)}" for row in record["versions"])
+        head = "".join(f"  {json.dumps(k)}: {json.dumps(v)},\n" for k, v in record.items() if k != "versions")
+        text.append(f' {json.dumps(slug)}: {{\n{head}  "versions": [\n{rows}\n  ]\n }}')
+    return "{\n" + ",\n".join(text) + "\n}\n"

@@ -9,7 +9,7 @@
 - `:::{flashcards} 04-elman` and `:::{quiz} 04-elman` show `book/_study/04-elman.yml`, see `course.study`.
 - A chapter's number is the one in its file name, so that 03-definition is chapter 3 before 01 and 02 exist.
 - The cache of executed cells also depends on the code that the cells import: change `rnnlib` and every
-  chapter runs again.
+  chapter runs again. Pages of the instructor's guide run again when their data or the grading code changes.
 """
 
 import hashlib
@@ -291,11 +291,26 @@ def _tie_cache_to_the_library(app: Sphinx, config: Config) -> None:
     config.nb_execution_cache_path = str(current)
 
 
+def _note_what_the_guide_reads(app: Sphinx, docname: str, source: list[str]) -> None:
+    """The instructor's pages show data files and facts of the code; they say `execution_mode: force` themselves."""
+    if docname.startswith("instructors/"):
+        root = Path(app.srcdir).parent
+        places = (
+            "book/instructors/_data/*.json",
+            "course/checks/data/*.json",
+            "course/grading/*.py",
+            "course/guide.py",
+        )
+        for path in (path for place in places for path in sorted(root.glob(place))):
+            app.env.note_dependency(str(path))
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Connect everything above to Sphinx."""
     app.connect("config-inited", _tie_cache_to_the_library)
     app.connect("config-inited", _bring_exercises)
     app.connect("builder-inited", _add_static_files)
+    app.connect("source-read", _note_what_the_guide_reads)
     app.connect("doctree-read", _mark_cards)
     app.connect("missing-reference", _resolve_exercise)
     app.connect("warn-missing-reference", _warn_exercise)

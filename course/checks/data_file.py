@@ -37,32 +37,33 @@ class CheckData:
 
 
 @cache
-def _arrays(slug: str) -> list[np.ndarray]:
+def _stored(slug: str) -> tuple[dict[str, Any], list[np.ndarray]]:
+    """The skeletons of a chapter's check data, by exercise id, and the arrays that go into them; read once."""
     with np.load(DATA / f"{slug}.npz", allow_pickle=False) as archive:
-        return [archive[f"{i:04d}"] for i in range(len(archive.files))]
+        arrays = [archive[f"{i:04d}"] for i in range(len(archive.files))]
+    return read_record(slug)["checks"]["dict"], arrays
 
 
 def load(slug: str) -> dict[str, CheckData]:
     """Check data of a chapter, by exercise id; made anew each time, so that functions named in it are today's."""
-    return {exercise_id: _check_data(slug, skeleton) for exercise_id, skeleton in _skeletons(slug).items()}
+    skeletons, arrays = _stored(slug)
+    return {exercise_id: _check_data(skeleton, arrays) for exercise_id, skeleton in skeletons.items()}
 
 
 def load_one(exercise: Exercise) -> CheckData:
     """Check data of one exercise: a module of `rnnlib` that only others' examples need may be broken."""
-    return _check_data(exercise.slug, _skeletons(exercise.slug)[exercise.id])
+    skeletons, arrays = _stored(exercise.slug)
+    return _check_data(skeletons[exercise.id], arrays)
 
 
 def answers_of(exercise: Exercise) -> list[Any]:
     """The right answers to the worked examples; the examples may name functions of `rnnlib`, answers do not."""
-    return restore(_skeletons(exercise.slug)[exercise.id]["dict"]["answers"], _arrays(exercise.slug))
+    skeletons, arrays = _stored(exercise.slug)
+    return restore(skeletons[exercise.id]["dict"]["answers"], arrays)
 
 
-def _skeletons(slug: str) -> dict[str, Any]:
-    return read_record(slug)["checks"]["dict"]
-
-
-def _check_data(slug: str, skeleton: Any) -> CheckData:
-    value = restore(skeleton, _arrays(slug))
+def _check_data(skeleton: Any, arrays: list[np.ndarray]) -> CheckData:
+    value = restore(skeleton, arrays)
     return CheckData(**value | {"misconceptions": [Misconception(**m) for m in value["misconceptions"]]})
 
 

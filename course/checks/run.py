@@ -137,7 +137,7 @@ def _describe(error: Exception) -> str:
     own = [f for f in traceback.extract_tb(error.__traceback__) if f.line and _is_learners(f.filename)]
     if own:
         text += f"\nin {own[-1].name}, line {own[-1].lineno}: {own[-1].line}"
-    return text
+    return "\n".join([text, *getattr(error, "__notes__", [])])  # while grading, a note says where in her code it was
 
 
 def _is_learners(filename: str) -> bool:

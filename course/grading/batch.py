@@ -4,32 +4,39 @@ Only this process writes. At most a few submissions for each worker are in memor
 fifty thousand needs no more of it than one of fifty. Killed at any moment, the next run takes up where it stopped.
 """
 
+import asyncio
 import contextlib
+import json
 import logging
-import os
-import signal
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
-from multiprocessing import active_children, get_context
+from multiprocessing import active_children
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from course.grading.bundle import Bundle, find_chapter, make_bundle
+from course.grading.bundle import Bundle, find_chapter, make_bundle, own_submission
 from course.grading.collect import Submission, collect
-from course.grading.errors import INTERRUPTED, MISUSED, UNSAFE, WORKERS, Stopped
+from course.grading.errors import INTERRUPTED, MISUSED, TESTS, UNSAFE, WORKERS, Stopped
 from course.grading.gradebook import Result, Writer, database_url, save_notebook, save_source
 from course.grading.journal import Journal, fingerprint
 from course.grading.rebuild import Unreadable
 from course.grading.sandbox import Sandbox
-from course.grading.task import Outcome, grade, grade_elsewhere, unreadable
+from course.grading.task import UNREADABLE, Outcome, grade, grade_elsewhere, unreadable
+from course.grading.workers import prepare_workers, start_worker
 
+if TYPE_CHECKING:
+    from distributed import Client
+
+OWN = "the course's own answers"  # who hands in what the tests are tried on
 AHEAD = 3  # submissions in memory for each worker
 BATCH, BATCH_SECONDS = 100, 3.0  # a transaction after so many results, or so much time
 SCHEDULER_SECONDS = 30
+LOOK_SECONDS = 2.0  # without a result, before somebody looks whether there are workers
+_LOOK = "Look at the scheduler and its workers, then run the same command: no result is lost."
 
 __all__ = ["Order", "Tally", "grade_all"]
 
@@ -88,8 +95,10 @@ def grade_all(order: Order, tell: Callable[[int, Outcome | None], None] = lambda
     began, tally = time.monotonic(), Tally(strays=strays)
     with Journal(order.root / "grading" / f"{order.slug}.jsonl", str(url)) as journal, Writer(url, bundle) as writer:
         desk = _Desk(order, bundle, journal, writer, tally, lambda outcome: tell(len(submissions), outcome))
+        desk.try_tests(Submission(OWN, (), order.submitted, order.slug), own_submission(chapter, bundle))
         save_source(order.root, chapter)
         desk.bring_up_to_date(submissions)
+        desk.ask_again(submissions)
         try:
             _work(order, desk, submissions)
         except KeyboardInterrupt:
@@ -123,6 +132,24 @@ class _Desk:
         self.tally, self.tell = tally, tell
         self.batch: list[Result] = []
         self.flushed = time.monotonic()
+        self.trial: _Job | None = None  # to be graded, and all right, before anything else is taken
+
+    def try_tests(self, submission: Submission, data: bytes) -> None:
+        """Let the tests be tried on this, unless these very tests have been."""
+        if self.journal.tried != self.bundle.digest:
+            self.trial = _Job(submission, data)
+
+    def _judge(self, outcome: Outcome) -> None:
+        """The tests are all right if they give right answers all points."""
+        self.trial = None
+        if faults := list(_faults(outcome, self.bundle.points)):
+            told = "\n".join(f"  {line}" for line in faults)
+            raise Stopped(
+                f"{OWN} do not pass the tests of {self.order.slug}, so no submission was graded:\n{told}\n"
+                "Mend the tests (or the answers), then run the same command.",
+                TESTS,
+            )
+        self.journal.passed(self.bundle.digest)
 
     def bring_up_to_date(self, submissions: list[Submission]) -> None:
         """Write into the gradebook what the journal has and it has not: the last run was killed in between."""
@@ -132,6 +159,16 @@ class _Desk:
         while names := list(islice(behind, BATCH)):
             self.batch = [_result(known[outcome.name], outcome) for outcome in self.journal.outcomes(names)]
             self.flush()
+
+    def ask_again(self, submissions: list[Submission]) -> None:
+        """Note whom `--regrade` and `--failed` are about; where the last such run was cut short, go on with it."""
+        if not (self.order.regrade or self.order.failed):
+            return
+        journal, wanted = self.journal, {submission.student for submission in submissions}
+        again = {n for n, found in journal.finished.items() if n in wanted and (self.order.regrade or found.trouble)}
+        cut_short = again <= journal.last_asked and again & journal.asked
+        if again and not cut_short:
+            journal.ask(sorted(again))
 
     def to_do(self, submissions: Iterable[Submission]) -> Iterator[_Job]:
         """The submissions that are not graded, each read when its turn comes."""
@@ -153,7 +190,7 @@ class _Desk:
 
     def _is_done(self, submission: Submission, data: bytes) -> bool:
         found = self.journal.finished.get(submission.student)
-        if found is None or self.order.regrade or (self.order.failed and found.trouble):
+        if found is None or submission.student in self.journal.asked:
             return False
         slug = self.order.slug
         there = (self.order.root / "autograded" / submission.student / slug / f"{slug}.ipynb").exists()
@@ -165,6 +202,9 @@ class _Desk:
 
     def take(self, job: _Job, outcome: Outcome) -> None:
         """A result: the notebook to disk, the rest to the journal, then, with others, to the gradebook."""
+        if job is self.trial:
+            self._judge(outcome)
+            return
         save_notebook(self.order.root, outcome.name, self.order.slug, outcome.notebook)
         outcome = replace(outcome, notebook="")
         if outcome.is_final:
@@ -183,6 +223,18 @@ class _Desk:
             self.journal.written(result.outcome.name for result in batch)
 
 
+def _faults(outcome: Outcome, points: dict[str, float]) -> Iterator[str]:
+    """Where right answers did not get all points, and what was said there."""
+    if outcome.status == UNREADABLE:
+        yield from outcome.notes
+        return
+    cells = {cell["id"]: cell for cell in json.loads(outcome.notebook)["cells"]}
+    for grade_id, top in points.items():
+        if outcome.scores[grade_id] not in (None, top):  # None: a person grades it
+            said = [line for output in cells[grade_id]["outputs"] for line in output.get("traceback", [])]
+            yield f"{grade_id}: {outcome.scores[grade_id]:g} of {top:g} points. {' '.join(said)[:600]}"
+
+
 def _result(submission: Submission, outcome: Outcome) -> Result:
     return Result(outcome, submission.timestamp, submission.lms_user_id)
 
@@ -192,8 +244,9 @@ def _result(submission: Submission, outcome: Outcome) -> Result:
 
 def _work(order: Order, desk: _Desk, submissions: list[Submission]) -> None:
     jobs = desk.to_do(submissions)
-    for job in jobs:  # where there is nothing to do, no worker is started
-        suspects = deque(_in_parallel(order, desk, chain([job], jobs)))
+    while first := list(islice(jobs, order.workers)):  # where there is nothing to do, no worker is started
+        order = replace(order, workers=len(first))
+        suspects = deque(_in_parallel(order, desk, chain(filter(None, [desk.trial]), first, jobs)))
         while suspects:
             _one_by_one(order, desk, suspects)
 
@@ -201,23 +254,27 @@ def _work(order: Order, desk: _Desk, submissions: list[Submission]) -> None:
 def _in_parallel(order: Order, desk: _Desk, jobs: Iterator[_Job]) -> list[_Job]:
     """Grade until nothing is left, or until a worker process is lost: then the jobs that may have done it."""
     running: dict[Future[Outcome], _Job] = {}
-    with _workers(order) as (executor, ahead):
+    with _workers(order) as (executor, ahead, look):
         while True:
             try:
                 for job in islice(jobs, ahead - len(running)):
                     running[_submit(executor, order, desk.bundle, job)] = job
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                if not running:
+                    return []
+                first = [future for future, job in running.items() if job is desk.trial]
+                done = wait(first or running, LOOK_SECONDS, FIRST_COMPLETED).done
+                if not done:
+                    look()
+                for future in done:
                     job = running.pop(future)
                     desk.take(job, _result_of(future, desk.bundle, job))
             except BrokenExecutor:
-                return [job, *running.values()]
-            if not running:
-                return []
+                return sorted([job, *running.values()], key=lambda job: job is not desk.trial)
 
 
 def _one_by_one(order: Order, desk: _Desk, suspects: "deque[_Job]") -> None:
     """Grade suspects with nothing else running, until the worker is lost again: then it was the one at work."""
-    with contextlib.suppress(BrokenExecutor), _local_workers(1) as (executor, _):
+    with contextlib.suppress(BrokenExecutor), _local_workers(1) as (executor, _, _):
         while suspects:
             outcome = _submit(executor, order, desk.bundle, suspects[0]).result()
             desk.take(suspects.popleft(), outcome)
@@ -241,8 +298,7 @@ def _result_of(future: "Future[Outcome]", bundle: Bundle, job: _Job) -> Outcome:
         if type(error).__name__ == "KilledWorker":  # Dask has tried it on several workers
             return _lost(bundle, job)
         raise Stopped(
-            f"the workers are lost ({type(error).__name__}: {str(error)[:300]}).\n"
-            "Look at the scheduler and its workers, then run the same command: no result is lost.",
+            f"the workers are lost ({type(error).__name__}: {str(error)[:300]}).\n{_LOOK}",
             WORKERS,
         ) from error
 
@@ -256,19 +312,17 @@ def _lost(bundle: Bundle, job: _Job) -> Outcome:
 
 
 @contextlib.contextmanager
-def _workers(order: Order) -> Iterator[tuple[Executor, int]]:
-    """An executor, and how many submissions to have under way."""
+def _workers(order: Order) -> Iterator[tuple[Executor, int, Callable[[], None]]]:
+    """An executor, how many submissions to have under way, and what raises Stopped where no result can come."""
     with _dask_workers(order.scheduler) if order.scheduler else _local_workers(order.workers) as found:
         yield found
 
 
 @contextlib.contextmanager
-def _local_workers(count: int) -> Iterator[tuple[Executor, int]]:
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ.setdefault(name, "1")  # the processes are the parallelism
-    pool = ProcessPoolExecutor(count, get_context("spawn"), _start_worker, (os.getpid(),))
+def _local_workers(count: int) -> Iterator[tuple[Executor, int, Callable[[], None]]]:
+    pool = ProcessPoolExecutor(count, prepare_workers(), start_worker)
     try:
-        yield pool, count * AHEAD
+        yield pool, count * AHEAD, lambda: None  # a pool says by itself that it is broken
         pool.shutdown()
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
@@ -277,36 +331,20 @@ def _local_workers(count: int) -> Iterator[tuple[Executor, int]]:
         raise
 
 
-def _start_worker(parent: int) -> None:
-    """In a worker: Ctrl-C is the parent's to hear, and the end of the parent, however it comes, is the end."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
 @contextlib.contextmanager
-def _dask_workers(address: str) -> Iterator[tuple[Executor, int]]:
+def _dask_workers(address: str) -> Iterator[tuple[Executor, int, Callable[[], None]]]:
     try:
         from distributed import Client
     except ImportError:
         raise Stopped("--scheduler needs Dask: pip install distributed", MISUSED) from None
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what it has to say is said below, in words
     try:
+        asyncio.run(_greet(address))
         client = Client(address, timeout=SCHEDULER_SECONDS, set_as_default=False)
     except (OSError, ValueError) as error:
-        raise Stopped(f"no Dask scheduler answers at {address} ({error})", WORKERS) from None
+        raise Stopped(f"{_no_scheduler(address)} ({error or 'no answer'}).\n{_LOOK}", WORKERS) from None
     with client:
-        try:
-            client.wait_for_workers(1, timeout=SCHEDULER_SECONDS)
-        except TimeoutError:
-            raise Stopped(
-                f"the scheduler at {address} has no workers; start some: dask worker {address}", WORKERS
-            ) from None
+        _wait_for_workers(client, address)
         threads = client.nthreads().values()
         if set(threads) != {1}:
             advice = f"dask worker {address} --nworkers {sum(threads)} --nthreads 1"
@@ -315,6 +353,32 @@ def _dask_workers(address: str) -> Iterator[tuple[Executor, int]]:
             )
         executor = client.get_executor(pure=False)
         try:
-            yield executor, len(threads) * AHEAD
+            yield executor, len(threads) * AHEAD, lambda: _wait_for_workers(client, address)
         finally:
             executor.shutdown(wait=False)
+
+
+async def _greet(address: str) -> None:
+    """Raise OSError where nothing answers as a scheduler does: a client would wait for it forever."""
+    from distributed import rpc
+
+    async with asyncio.timeout(SCHEDULER_SECONDS), rpc(address) as scheduler:
+        await scheduler.identity()
+
+
+def _wait_for_workers(client: "Client", address: str) -> None:
+    """A scheduler whose workers are all gone would wait for new ones forever."""
+    try:
+        client.wait_for_workers(1, timeout=SCHEDULER_SECONDS)
+    except TimeoutError:
+        raise Stopped(
+            f"the scheduler at {address} has no workers; start some: dask worker {address} --nthreads 1\n"
+            "Then run the same command: no result is lost.",
+            WORKERS,
+        ) from None
+    except OSError as error:
+        raise Stopped(f"{_no_scheduler(address)} ({error}).\n{_LOOK}", WORKERS) from None
+
+
+def _no_scheduler(address: str) -> str:
+    return f"no Dask scheduler answers at {address}"

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from nbgrader.utils import parse_utc
 
@@ -27,9 +28,9 @@ from course.grading.rebuild import MAX_BYTES, Unreadable
 MAX_FILES = 500_000  # in one folder or zip
 _EMPTY = "(empty)"  # stands for the files of a folder that has none
 MAX_NAME = 100  # characters of a student's name; nbgrader's database holds 128
-_CANVAS = re.compile(r"(?P<student>[^_/]+_(LATE_)?(?P<lms>\d+))_\d+_[^/]+")
-_MOODLE = re.compile(r"(?P<student>[^/]+_(?P<lms>\d+))_assignsubmission_(file|onlinetext)_*/?[^/]*")
-
+_CANVAS = re.compile(r"(?P<student>[^_/]+_(LATE_)?(?P<lms>\d+))_\d+_.+", re.DOTALL)
+_MOODLE_FOLDER = re.compile(r"(?P<student>.+_(?P<lms>\d+))_assignsubmission_(file|onlinetext)_*", re.DOTALL)
+_MOODLE_FILE = re.compile(r"(?P<student>.+?_(?P<lms>\d+))_assignsubmission_(file|onlinetext)_.*", re.DOTALL)
 _ASSIGNMENT = re.compile(r"(?:^|[_/])(\d\d-[a-z][a-z0-9-]*?)(?:-\d+)?(?=/|\.ipynb$)", re.IGNORECASE)
 
 __all__ = ["Submission", "collect"]
@@ -80,7 +81,7 @@ def collect(source: Path, slug: str) -> tuple[list[Submission], list[str]]:
 def _folder_names(folder: Path) -> list[str]:
     """Every plain file below a folder; links and devices that a student may have made are not followed."""
     names: list[str] = []
-    for where, folders, files in os.walk(folder):
+    for where, folders, files in os.walk(folder, onerror=_not_readable):
         folders[:] = [n for n in folders if not n.startswith(".") and not (Path(where) / n).is_symlink()]
         below = Path(where).relative_to(folder)
         plain = [n for n in files if not n.startswith(".") and stat.S_ISREG((Path(where) / n).lstat().st_mode)]
@@ -92,16 +93,29 @@ def _folder_names(folder: Path) -> list[str]:
     return names
 
 
+def _not_readable(error: OSError) -> None:
+    """A folder that is left out would be a student who is left out."""
+    raise Stopped(
+        f"{error.filename} cannot be read: {error.strerror}. Give yourself the right to, then run the same command."
+    ) from None
+
+
 def _zip_names(path: Path) -> list[str]:
     try:
-        names = [member.filename for member in _archive(path).infolist() if not member.is_dir()]
+        names = dict.fromkeys(member.filename for member in _archive(path).infolist())  # each name once
     except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
         raise Stopped(f"{path} is not a zip that can be read ({error}); export it again, or name a folder") from None
     if len(names) > MAX_FILES:
         raise Stopped(f"there are more than {MAX_FILES} files in {path}; is it the right zip?")
-    parts = [PurePosixPath(name.replace("\\", "/")).parts for name in names]
-    hidden = [any(part.startswith((".", "__MACOSX")) for part in found) for found in parts]
-    return [name for name, is_hidden in zip(names, hidden, strict=True) if not is_hidden]
+    return list(dict.fromkeys(map(_visible, names)))
+
+
+def _visible(name: str) -> str:
+    """A member's name; of a folder or a hidden file, that something empty lies there."""
+    parts = name.replace("\\", "/").split("/")
+    hidden = (i for i, part in enumerate(parts) if part.startswith((".", "__MACOSX")) and part not in (".", ".."))
+    end = next(hidden, None if parts[-1] else len(parts) - 1)
+    return name if end is None else "/".join([*parts[:end], _EMPTY])
 
 
 def _archive(path: Path) -> zipfile.ZipFile:
@@ -132,38 +146,55 @@ def _read(source: Path, name: str, limit: int = MAX_BYTES) -> bytes:
 # --- whose they are
 
 
+class _Owner(NamedTuple):
+    """Whose a file is."""
+
+    student: str
+    number: str | None = None  # on the learning platform
+    by_folder: bool = False  # a folder says so, not only the file's own name, which its student may have chosen
+
+
 def _by_student(names: Iterable[str], source: Path, slug: str) -> tuple[list[Submission], list[str]]:
-    found: dict[str, list[str]] = {}
-    numbers: dict[str, str | None] = {}  # on the learning platform
+    found: dict[str, dict[str, _Owner]] = {}
     strays = []
     for name in sorted(names):
-        owner = _owner(name, slug)
+        path = name.replace("\\", "/") if source.is_file() else name
+        owner = _owner(path, slug)
         if owner is not None:
-            student, number = owner
-            found.setdefault(student, []).append(name)
-            numbers[student] = number or numbers.get(student)
-        elif name.lower().endswith(".ipynb") and not _is_of_another(name, slug):
+            found.setdefault(owner.student, {})[name] = owner
+        elif name.lower().endswith(".ipynb") and not _is_of_another(path, slug):
             strays.append(name)
-    return [_submission(student, numbers[student], found[student], source, slug) for student in sorted(found)], strays
+    submissions = []
+    for student, files in sorted(found.items()):
+        hers = {name for name, owner in files.items() if owner.by_folder} or set(files)
+        strays += sorted(set(files) - hers)  # in somebody else's folder, called as if it were hers
+        number = next((files[name].number for name in sorted(hers) if files[name].number), None)
+        submissions.append(_submission(student, number, sorted(hers), source, slug))
+    return submissions, strays
 
 
-def _owner(name: str, slug: str) -> tuple[str, str | None] | None:
-    """Who handed a file in, and her number on the learning platform; None if it is not of this assignment."""
-    parts = name.replace("\\", "/").split("/")
-    if slug in parts[1:-1]:  # nbgrader
-        return _student(parts[parts.index(slug, 1) - 1]), None
-    match = _MOODLE.fullmatch("/".join(parts[-2:])) or _MOODLE.fullmatch(parts[-1]) or _CANVAS.fullmatch(parts[-1])
-    if match:
-        return _student(match["student"].replace("_LATE_", "_")), match["lms"]
-    stem, dot, ending = parts[-1].rpartition(".")
-    if not dot or ending.lower() != "ipynb" or _is_of_another(name, slug):
+def _owner(path: str, slug: str) -> _Owner | None:
+    """Who handed a file in; None if it is not of this assignment.
+
+    The outermost name that tells counts: below it stands what a student has named as she likes.
+    """
+    *folders, file = path.split("/")
+    for outer, folder in zip(["", *folders], folders, strict=False):
+        if folder == slug and outer:  # nbgrader
+            return _Owner(_student(outer), None, True)
+        if match := _MOODLE_FOLDER.fullmatch(folder):
+            return _Owner(_student(match["student"]), match["lms"], True)
+    if match := _MOODLE_FILE.fullmatch(file) or _CANVAS.fullmatch(file):
+        return _Owner(_student(match["student"].replace("_LATE_", "_")), match["lms"])
+    stem, dot, ending = file.rpartition(".")
+    if not dot or ending.lower() != "ipynb" or _is_of_another(path, slug):
         return None
-    if len(parts) > 1 and stem.lower() == slug:  # a folder for each student
-        return _student(parts[-2]), None
+    if folders and stem.lower() == slug:  # a folder for each student
+        return _Owner(_student(folders[-1]), None, True)
     match = re.fullmatch(rf"(.+)_{re.escape(slug)}(-\d+)?", stem, re.IGNORECASE | re.DOTALL)
     if match:
-        return _student(match[1]), None
-    return (_student(stem), None) if len(parts) == 1 else None
+        return _Owner(_student(match[1]))
+    return None if folders else _Owner(_student(stem))
 
 
 def _is_of_another(name: str, slug: str) -> bool:

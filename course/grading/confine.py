@@ -87,6 +87,7 @@ def own_files(shared: str, folder: str, megabytes: int) -> None:
             _mount(f"/home/{name}", place, "none", _BIND)
     _mount(f"{shared}/{folder}", "/run/k", "none", _BIND)
     _mount("none", "/run/k", "none", _BIND | _REMOUNT | _READ_ONLY | _NO_SUID | _NO_DEV | _NO_EXEC)
+    _mount("/dev/null", "/dev/zero", "none", _BIND)  # mapped, it would be memory that no limit counts
     _mount("tmpfs", shared, "tmpfs", _READ_ONLY | _NO_SUID | _NO_DEV | _NO_EXEC, "size=4k")
     _mount("proc", "/proc", "proc", _NO_SUID | _NO_DEV | _NO_EXEC)
 
@@ -124,12 +125,14 @@ def _kernel_release() -> tuple[int, ...]:
 
 # --- the filter of system calls: what a notebook never needs and what reaches past limits or namespaces
 #
-# Not a wall (the namespaces are) but fewer doors: memory that no limit counts (memfd, System V), sockets of
-# families that network namespaces do not hold (vsock reaches the host of a virtual machine), new namespaces
-# and mounts, tracing, the parts of the kernel with the most faults (bpf, io_uring, keys, userfaultfd).
+# Not a wall (the namespaces are) but fewer doors: memory that no limit counts (memfd, System V, shared memory
+# without a file, pages lent to a pipe), sockets other than local ones (there is no network to reach, and vsock
+# reaches the host of a virtual machine), new namespaces and mounts, tracing, the parts of the kernel with the most
+# faults (bpf, io_uring, keys, userfaultfd, out-of-band data).
 
 _ARCHITECTURES = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1)}
-_CLONE, _SOCKET, _CLONE3 = (56, 220), (41, 198), (435, 435)
+_SOCKET, _CLONE3 = (41, 198), (435, 435)
+_ABSENT = 0xFFFFFFFF  # no call has this number
 _DENIED = {  # name: number on x86_64, number on aarch64
     "shmget": (29, 194),
     "semget": (64, 190),
@@ -138,6 +141,7 @@ _DENIED = {  # name: number on x86_64, number on aarch64
     "syslog": (103, 116),
     "pivot_root": (155, 41),
     "chroot": (161, 51),
+    "modify_ldt": (154, _ABSENT),
     "acct": (163, 89),
     "mount": (165, 40),
     "umount2": (166, 39),
@@ -149,12 +153,15 @@ _DENIED = {  # name: number on x86_64, number on aarch64
     "init_module": (175, 105),
     "delete_module": (176, 106),
     "quotactl": (179, 60),
+    "io_setup": (206, 0),
     "kexec_load": (246, 104),
     "add_key": (248, 217),
     "request_key": (249, 218),
     "keyctl": (250, 219),
     "unshare": (272, 97),
+    "vmsplice": (278, 75),
     "perf_event_open": (298, 241),
+    "fanotify_init": (300, 262),
     "name_to_handle_at": (303, 264),
     "open_by_handle_at": (304, 265),
     "setns": (308, 268),
@@ -177,7 +184,18 @@ _DENIED = {  # name: number on x86_64, number on aarch64
     "quotactl_fd": (443, 443),
     "memfd_secret": (447, 447),
 }
-_SOCKET_FAMILIES = (1, 2, 10, 16)  # local, IPv4, IPv6, and netlink (ZeroMQ asks): all end at the network namespace
+_OUT_OF_BAND, _SHARED, _ANONYMOUS = 1, 1, 0x20
+_DENIED_WITH = {  # name: numbers, which argument, and groups of bits: refused where it has a bit of each
+    "clone": ((56, 220), 0, (_ANY_NEW,)),
+    "mmap": ((9, 222), 3, (_SHARED, _ANONYMOUS)),
+    "sendto": ((44, 206), 3, (_OUT_OF_BAND,)),
+    "recvfrom": ((45, 207), 3, (_OUT_OF_BAND,)),
+    "sendmsg": ((46, 211), 2, (_OUT_OF_BAND,)),
+    "recvmsg": ((47, 212), 2, (_OUT_OF_BAND,)),
+    "recvmmsg": ((299, 243), 3, (_OUT_OF_BAND,)),
+    "sendmmsg": ((307, 269), 3, (_OUT_OF_BAND,)),
+}
+_SOCKET_FAMILIES = (1, 16)  # local, and netlink (ZeroMQ asks), which ends at the network namespace
 _LOAD, _JUMP_EQUAL, _JUMP_ABOVE, _JUMP_BITS, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _ALLOW, _KILL, _REFUSE = 0x7FFF0000, 0x80000000, 0x00050000
 _EPERM, _ENOSYS, _EAFNOSUPPORT = 1, 38, 97
@@ -194,14 +212,16 @@ def _filter_calls() -> None:
 
 
 def _program(audit_name: int, column: int) -> bytes:
-    """The filter in the kernel's own little language; offsets 0, 4 and 16: call, architecture, first argument."""
+    """The filter in the kernel's own little language; offsets 0, 4 and 16: call, architecture, arguments."""
     code = [(_LOAD, 0, 0, 4), (_JUMP_EQUAL, 1, 0, audit_name), (_RETURN, 0, 0, _KILL), (_LOAD, 0, 0, 0)]
     code += [(_JUMP_ABOVE, 0, 1, 0x40000000), (_RETURN, 0, 0, _REFUSE | _ENOSYS)]  # x32, another numbering
     code += [(_JUMP_EQUAL, 0, 1, _CLONE3[column]), (_RETURN, 0, 0, _REFUSE | _ENOSYS)]  # glibc then takes clone
     for numbers in _DENIED.values():
         code += [(_JUMP_EQUAL, 0, 1, numbers[column]), (_RETURN, 0, 0, _REFUSE | _EPERM)]
-    code += [(_JUMP_EQUAL, 0, 4, _CLONE[column]), (_LOAD, 0, 0, 16), (_JUMP_BITS, 0, 1, _ANY_NEW)]
-    code += [(_RETURN, 0, 0, _REFUSE | _EPERM), (_RETURN, 0, 0, _ALLOW)]
+    for numbers, argument, groups in _DENIED_WITH.values():
+        tests = [(_JUMP_BITS, 0, len(groups) - i, bits) for i, bits in enumerate(groups)]
+        code += [(_JUMP_EQUAL, 0, len(tests) + 3, numbers[column]), (_LOAD, 0, 0, 16 + 8 * argument), *tests]
+        code += [(_RETURN, 0, 0, _REFUSE | _EPERM), (_RETURN, 0, 0, _ALLOW)]
     families = [(_JUMP_EQUAL, len(_SOCKET_FAMILIES) - i, 0, family) for i, family in enumerate(_SOCKET_FAMILIES)]
     code += [(_JUMP_EQUAL, 0, len(families) + 2, _SOCKET[column]), (_LOAD, 0, 0, 16), *families]
     code += [(_RETURN, 0, 0, _REFUSE | _EAFNOSUPPORT), (_RETURN, 0, 0, _ALLOW)]

@@ -6,12 +6,13 @@
 3  submissions cannot be run safely here: no bubblewrap
 4  the gradebook or the journal cannot be used: locked, not reachable, of another version, no space
 5  the workers are lost: the scheduler does not answer, or has another version of the course
+6  the tests fail for the course's own answers
 130  interrupted; the next run goes on from there
 """
 
-__all__ = ["FAILED", "GRADEBOOK", "INTERRUPTED", "MISUSED", "UNSAFE", "WORKERS", "Stopped"]
+__all__ = ["FAILED", "GRADEBOOK", "INTERRUPTED", "MISUSED", "TESTS", "UNSAFE", "WORKERS", "Stopped"]
 
-FAILED, MISUSED, UNSAFE, GRADEBOOK, WORKERS, INTERRUPTED = 1, 2, 3, 4, 5, 130
+FAILED, MISUSED, UNSAFE, GRADEBOOK, WORKERS, TESTS, INTERRUPTED = 1, 2, 3, 4, 5, 6, 130
 
 
 class Stopped(Exception):

@@ -4,9 +4,11 @@
 manual scores, comments, extra credit, extensions, late penalties.
 """
 
+import contextlib
+import fcntl
 import logging
 import os
-import sys
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +18,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import nbformat
+from alembic.script import ScriptDirectory
 from nbgrader.api import (
+    Base,
     Comment,
     Grade,
     Gradebook,
@@ -30,23 +34,25 @@ from nbgrader.api import (
     SubmittedNotebook,
     new_uuid,
 )
+from nbgrader.dbutil import ALEMBIC_DIR
 from nbgrader.preprocessors import SaveCells
-from sqlalchemy import URL, insert, make_url, select, update
-from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy import URL, Connection, create_engine, insert, inspect, make_url, select, update
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from course.build import source_notebook
 from course.grading.bundle import Bundle
-from course.grading.errors import GRADEBOOK, MISUSED, Stopped
+from course.grading.errors import GRADEBOOK, Stopped
 from course.grading.task import Outcome
 from course.sources import Chapter
 
 COURSE_ID = "rnn-course"
 TRIES = 4  # where another program holds the database, or writes the same student at the same moment
-SQLITE_SECONDS = 20  # how long each waits for a lock
+LOCK_SECONDS = 20  # how long each waits for a lock
+ANSWER_SECONDS = 10  # how long a database server has to answer
 T = TypeVar("T")
 
-__all__ = ["Result", "Writer", "database_url", "save_notebook", "save_source"]
+__all__ = ["Result", "Writer", "database_url", "faults_in_words", "save_notebook", "save_source"]
 
 
 @dataclass(frozen=True)
@@ -62,17 +68,29 @@ def database_url(text: str) -> URL:
     """A database from its URL, or from the path of an SQLite file."""
     try:
         url = make_url(text if "://" in text else f"sqlite:///{Path(text).resolve()}")
+        if url.drivername in ("postgres", "postgresql"):
+            url = url.set(drivername="postgresql+psycopg")
         url.get_dialect().import_dbapi()
-    except (ArgumentError, NoSuchModuleError):
-        raise Stopped(f"{text!r} is not a database; expected a file's path, or a URL as of SQLAlchemy") from None
+    except (ArgumentError, NoSuchModuleError, ValueError):
+        shown = re.sub(r"//.*@", "//***@", text, flags=re.DOTALL)  # it may have a password in it
+        raise Stopped(
+            f"{shown!r} is not a database. Expected the path of a file, or a URL such as\n"
+            "postgresql://USER@HOST:5432/DATABASE (the password in ~/.pgpass, or as USER:PASSWORD)."
+        ) from None
     except ImportError as error:
-        raise Stopped(f"databases of this kind need the Python package {error.name}; install it", MISUSED) from None
-    if url.get_backend_name() == "sqlite":
-        if url.database:
-            _make_folder(Path(url.database).parent)
-        if "timeout" not in url.query:
-            url = url.update_query_dict({"timeout": str(SQLITE_SECONDS)})
-    return url
+        kind, package = url.get_backend_name(), "psycopg[binary]" if "psycopg" in str(error) else error.name
+        raise Stopped(f"{kind} databases need a Python package that is not here: pip install '{package}'") from None
+    if url.get_backend_name() == "sqlite" and url.database:
+        _make_folder(Path(url.database).parent)
+    patience = {
+        "sqlite": {"timeout": str(LOCK_SECONDS)},
+        "postgresql": {
+            "connect_timeout": str(ANSWER_SECONDS),
+            "options": f"-c lock_timeout={LOCK_SECONDS}s",
+        },
+    }
+    wanted = patience.get(url.get_backend_name(), {})
+    return url.update_query_dict({name: value for name, value in wanted.items() if name not in url.query})
 
 
 class Writer:
@@ -80,9 +98,8 @@ class Writer:
 
     def __init__(self, url: URL, bundle: Bundle) -> None:
         self._url, self._slug = url, bundle.slug
-        # nbgrader asks the `alembic` command for the version of its tables.
-        os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-        with self._in_words():
+        with faults_in_words(url), _alone(url):
+            _make_tables(url)
             self._gradebook = Gradebook(url.render_as_string(hide_password=False), COURSE_ID)
             try:
                 self._prepare(bundle)
@@ -99,12 +116,12 @@ class Writer:
     def write(self, results: Sequence[Result]) -> None:
         """Put a batch of results (one for each student) into the gradebook, all of them or none."""
         if results:
-            with self._in_words():
+            with faults_in_words(self._url):
                 self._retrying(lambda session: self._write(session, results))
 
     def missing(self, students: Iterable[str]) -> set[str]:
         """Those of whom the gradebook has no submission of this assignment."""
-        with self._in_words():
+        with faults_in_words(self._url):
             query = select(SubmittedAssignment.student_id).where(SubmittedAssignment.assignment_id == self._assignment)
             return set(students) - set(self._retrying(lambda session: list(session.scalars(query))))
 
@@ -143,7 +160,8 @@ class Writer:
     # --- a batch
 
     def _write(self, session: Session, results: Sequence[Result]) -> None:
-        by_name = {result.outcome.name: result for result in results}
+        # Always in the same order: two commands that wait for each other's rows would both be in the way.
+        by_name = {result.outcome.name: result for result in sorted(results, key=lambda r: r.outcome.name)}
         self._add_students(session, by_name)
         submissions = self._add_submissions(session, by_name)
         notebooks = self._add_notebooks(session, submissions)
@@ -234,23 +252,141 @@ class Writer:
                 with Session(self._gradebook.engine) as session, session.begin():
                     return work(session)
             except SQLAlchemyError as error:
-                if not left or not (isinstance(error, IntegrityError) or "locked" in str(error)):
+                if not left or not _passes(error):
                     raise
                 time.sleep(0.2 * (TRIES - left))
         raise AssertionError("the last try returns or raises")
 
-    @contextmanager
-    def _in_words(self) -> Iterator[None]:
-        logger = logging.getLogger("tornado.application")  # nbgrader's: it would print a traceback first
-        was, logger.disabled = logger.disabled, True
+
+# --- tables
+
+
+@contextmanager
+def _alone(url: URL) -> Iterator[None]:
+    """Only one command at a time makes tables and saves cells, which nbgrader does in many small steps."""
+    with contextlib.ExitStack() as stack:
+        if url.get_backend_name() == "postgresql":
+            engine = create_engine(url)
+            stack.callback(engine.dispose)
+            held = stack.enter_context(engine.connect())
+            held.exec_driver_sql("select pg_advisory_lock(hashtext('course grade'))")
+        elif url.get_backend_name() == "sqlite" and url.database:
+            # The folder, not the file: who closes an SQLite file lets go of all locks of this process on it.
+            folder = os.open(Path(url.database).parent, os.O_RDONLY)
+            stack.callback(os.close, folder)
+            _lock(folder, f"another `course grade` is preparing {_shown(url)}; wait for it, or stop it first")
+        yield
+
+
+def _lock(descriptor: int, otherwise: str) -> None:
+    end = time.monotonic() + LOCK_SECONDS
+    while True:
         try:
-            yield
-        except (SQLAlchemyError, InvalidEntry) as error:
-            name = self._url.set(query={}).render_as_string(hide_password=True)
-            cause = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-            raise Stopped(f"{name}: {cause}\n{_advice(cause)}", GRADEBOOK) from error
-        finally:
-            logger.disabled = was
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            if time.monotonic() > end:
+                raise Stopped(otherwise, GRADEBOOK) from None
+            time.sleep(0.1)
+
+
+def _make_tables(url: URL) -> None:
+    """Make nbgrader's tables in an empty database, all of them or none; look at their version in one that has some."""
+    engine = create_engine(url)
+    try:
+        with engine.begin() as connection:
+            if names := inspect(connection).get_table_names():
+                _look_at_version(connection, names, url)
+                return
+            if connection.dialect.name == "sqlite":
+                connection.exec_driver_sql("begin immediate")  # Python's sqlite3 leaves tables out of transactions
+            Base.metadata.create_all(connection)
+            connection.exec_driver_sql("create table alembic_version (version_num varchar(32) not null)")
+            connection.exec_driver_sql(f"insert into alembic_version values ('{_versions().get_current_head()}')")
+    finally:
+        engine.dispose()
+
+
+def _look_at_version(connection: Connection, tables: list[str], url: URL) -> None:
+    if "alembic_version" not in tables:
+        raise Stopped(
+            f"{_shown(url)} holds tables that are no gradebook of nbgrader's ({', '.join(tables[:5])}).\n"
+            "Name another database with --db.",
+            GRADEBOOK,
+        )
+    found = connection.exec_driver_sql("select version_num from alembic_version").scalar()
+    head = _versions().get_current_head()
+    if found == head:
+        return
+    known = {script.revision for script in _versions().walk_revisions()}
+    came = f"{_shown(url)} has tables of version {found}; the nbgrader installed here expects {head}.\n"
+    if found in known:
+        raise Stopped(f"{came}Bring it up to date, then run the same command: nbgrader db upgrade --db URL", GRADEBOOK)
+    raise Stopped(f"{came}Install the nbgrader that made it, or name another database with --db.", GRADEBOOK)
+
+
+def _versions() -> ScriptDirectory:
+    """nbgrader's versions of its tables."""
+    return ScriptDirectory(ALEMBIC_DIR)
+
+
+# --- faults of databases
+
+
+@contextmanager
+def faults_in_words(url: URL) -> Iterator[None]:
+    """Faults of the database as Stopped, with what to do."""
+    loggers = [logging.getLogger(name) for name in ("tornado.application", "sqlalchemy.pool")]
+    was = [logger.disabled for logger in loggers]  # nbgrader's, and of a lost connection: they print tracebacks
+    for logger in loggers:
+        logger.disabled = True
+    try:
+        yield
+    except (SQLAlchemyError, InvalidEntry) as error:
+        raise Stopped(f"{_shown(url)}: {_cause(error)}\n{_advice(error)}", GRADEBOOK) from error
+    finally:
+        for logger, disabled in zip(loggers, was, strict=True):
+            logger.disabled = disabled
+
+
+def _shown(url: URL) -> str:
+    """The URL for messages: without the password, and without what we have put into it."""
+    return url.set(query={}).render_as_string(hide_password=True)
+
+
+def _cause(error: Exception) -> str:
+    lines = str(getattr(error, "orig", None) or error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def _kind(error: Exception) -> str:
+    """What SQLite calls its errors, or the five characters of the SQL standard; text where there is neither."""
+    orig = getattr(error, "orig", None)
+    return getattr(orig, "sqlite_errorname", None) or getattr(orig, "sqlstate", None) or ""
+
+
+_HELD = ("SQLITE_BUSY", "SQLITE_LOCKED", "40", "55P03")
+_NO_GRADEBOOK = ("SQLITE_NOTADB", "SQLITE_CORRUPT")
+_NO_SPACE = ("SQLITE_FULL", "SQLITE_IOERR", "53100")
+_NOT_ALLOWED = ("SQLITE_READONLY", "SQLITE_CANTOPEN", "42501")
+
+
+def _passes(error: SQLAlchemyError) -> bool:
+    """Whether it may go well at the next try."""
+    lost = isinstance(error, DBAPIError) and error.connection_invalidated
+    return lost or isinstance(error, IntegrityError) or _kind(error).startswith(_HELD)
+
+
+def _advice(error: Exception) -> str:
+    kind = _kind(error)
+    if kind.startswith(_HELD):
+        return "Another program holds the gradebook. Close it, then run the same command: no result is lost."
+    if kind.startswith(_NO_GRADEBOOK):
+        return "It is no gradebook, or is damaged. Put a copy of it in its place, or name another one with --db."
+    if kind.startswith(_NO_SPACE):
+        return "The disk may be full. Make space, then run the same command: no result is lost."
+    if kind.startswith(_NOT_ALLOWED):
+        return "You may not write there. Look whose it is, then run the same command: no result is lost."
+    return "Look whether the database is running and lets you in, then run the same command: no result is lost."
 
 
 def _run(session: Session, statement: Any, rows: list[dict[str, Any]]) -> None:
@@ -263,16 +399,6 @@ def _source_row(cell: Any) -> tuple[Any, ...]:
     return (meta.grade_id, cell.cell_type, bool(meta.locked), cell.source, meta.checksum)
 
 
-def _advice(cause: str) -> str:
-    if "locked" in cause:
-        return "Another program holds the gradebook. Close it, then run the same command: no result is lost."
-    if "no such column" in cause or "does not exist" in cause:
-        return "The gradebook may be of an older nbgrader: `nbgrader db upgrade` brings it up to date."
-    if "readonly" in cause or "unable to open" in cause or "disk" in cause:
-        return "Look whether the file can be written and whether there is space, then run the same command."
-    return "Look whether the database is running and lets you in, then run the same command: no result is lost."
-
-
 def save_notebook(root: Path, student: str, slug: str, text: str) -> None:
     """Write an autograded notebook where nbgrader looks for it."""
     _save(root / "autograded" / student / slug, slug, text)
@@ -281,23 +407,33 @@ def save_notebook(root: Path, student: str, slug: str, text: str) -> None:
 def save_source(root: Path, chapter: Chapter) -> None:
     """Write the assignment's own notebook where nbgrader looks for it, if none is there: its pages list those."""
     folder = root / "source" / chapter.slug
-    if not folder.exists():
+    if not any(folder.glob("*.ipynb")):
         _save(folder, chapter.slug, nbformat.writes(source_notebook(chapter)))
 
 
 def _save(folder: Path, name: str, text: str) -> None:
     """All of it or nothing."""
     _make_folder(folder)
+    new = folder / f".{name}.new"
     try:
-        new = folder / f".{name}.new"
         new.write_text(text, encoding="utf-8")
         os.replace(new, folder / f"{name}.ipynb")
     except OSError as error:
-        raise Stopped(f"{folder} cannot be written: {error.strerror or error}", GRADEBOOK) from None
+        with contextlib.suppress(OSError):
+            new.unlink(missing_ok=True)
+        raise Stopped(
+            f"{folder} cannot be written: {error.strerror or error}.\n"
+            "Mend that, then run the same command: what is finished is kept.",
+            GRADEBOOK,
+        ) from None
 
 
 def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise Stopped(f"{folder} cannot be made: {error.strerror or error}", GRADEBOOK) from None
+        raise Stopped(
+            f"{folder} cannot be made: {error.strerror or error}.\n"
+            "Mend that, or name another place with --course or --db, then run the same command.",
+            GRADEBOOK,
+        ) from None

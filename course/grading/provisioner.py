@@ -32,6 +32,7 @@ from course.grading.sandbox import Kernel, KernelLost, KernelProcess, Limits, Sa
 
 __all__ = ["AsyncClient", "BlockingClient", "SandboxProvisioner", "manager_of"]
 
+_SEND_MILLISECONDS = 2000  # ZeroMQ would wait forever for a kernel that broke its line
 _MOST_STAGED = 20 << 20  # bytes of files beside a notebook that go into the sandbox with it
 
 
@@ -126,7 +127,12 @@ class _Reader(Session):
             raise self._lost("bytes that are no message") from None
 
     def deserialize(self, msg_list: Any, content: bool = True, copy: bool = True) -> dict[str, Any]:
-        """The message; one of a kind that a notebook does not need comes back empty, with the kind `ignored`."""
+        """The message; one of a kind that a notebook does not need comes back empty, with the kind `ignored`.
+
+        Of what is displayed, text and pictures as text are kept: anything else could be millions of small objects.
+        """
+        if sum(map(len, msg_list)) > self.process.message_bytes:
+            raise self._lost("a message that is too long")
         try:
             message = super().deserialize(msg_list, content, copy)
             kind, inside = message["msg_type"], message["content"]
@@ -141,6 +147,9 @@ class _Reader(Session):
             raise self._lost(f"a message that cannot be read ({type(error).__name__})") from None
         if not right:
             raise self._lost(f"a {kind} that is not what it should be")
+        if "data" in wanted:
+            inside["data"] = {name: data for name, data in inside["data"].items() if isinstance(data, str)}
+            inside["metadata"] = {}
         return message
 
     def _lost(self, what: str) -> KernelLost:
@@ -151,7 +160,9 @@ class _Reader(Session):
 
 def manager_of(process: KernelProcess, connection: KernelConnectionInfo) -> AsyncKernelManager:
     """A manager of a kernel that runs already."""
-    manager = _Manager(context=zmq.asyncio.Context(), session=_Reader(process=process))
+    context = zmq.asyncio.Context()
+    context.setsockopt(zmq.SNDTIMEO, _SEND_MILLISECONDS)
+    manager = _Manager(context=context, session=_Reader(process=process))
     manager.load_connection_info(connection)
     manager._kernel_spec = KernelSpec(argv=["-"], display_name="Sandbox", language="python", interrupt_mode="message")
     manager.provisioner = SandboxProvisioner(kernel_spec=manager._kernel_spec, parent=manager)

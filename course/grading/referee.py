@@ -10,8 +10,8 @@ somebody else sees to it that the kernel serves once for each cell. `interrupt` 
 takes longer than it may; if the kernel does not connect for a later cell, that cell and all after it fail at once.
 
 `limits` has `call_seconds`, `test_seconds` and `output_kb` (`course.grading.sandbox.Limits` has). The time of a cell
-is looked at whenever it calls: what it does in between is our own code, on data of bounded size. One process runs one
-cell at a time, since printing is caught for the process.
+is looked at whenever it calls. What it does in between is our own code, on data of bounded size: if that does not end,
+the test cell is at fault. One process runs one cell at a time, since printing is caught for the process.
 
 Only data comes back, never an object: no comparison that lies, no `__repr__`. A function comes back only where it
 was an argument of the same call.
@@ -20,6 +20,7 @@ was an argument of the same call.
 import ast
 import builtins
 import contextlib
+import importlib
 import inspect
 import math
 import select
@@ -36,15 +37,18 @@ from typing import Any, Protocol
 import numpy as np
 
 from course.exercises import Exercise
+from course.grading.alarm import Alarm
 from course.grading.student import NOTEBOOK, Excerpt
 from course.grading.wire import LIMITS, Kept, Memory, WireError, WireLimits, pack, receive, send, unpack
 
 CONNECT_SECONDS = 5.0
+LATE_SECONDS = 5.0  # what a cell may take beyond its time, where it calls no function of the student's
 PAST = 1000  # calls whose arrays may still change when the student's code changes what it kept
 LIVE_BYTES = 512 << 20  # of the student's arrays that a cell holds at one time
 TOLD_BYTES = 32 << 20  # of everything else that a cell is told in all
-LARGE = 1 << 16  # arrays below are not counted
-ERROR = 20_000  # characters
+LARGE = 1 << 16  # answers whose arrays have fewer bytes in all are not counted
+STALE = 64  # connections that are dropped before the kernel is asked; the listener holds fewer
+ERROR, BASES = 20_000, 10  # characters of a message; builtin classes of an exception
 
 __all__ = ["CellResult", "Referee", "StudentError", "TestCellError", "Timing"]
 
@@ -61,6 +65,10 @@ class TestCellError(Exception):
 
 class _OutOfTime(BaseException):
     """The cell has used up its time; nothing in it may catch this."""
+
+
+class _Endless(BaseException):
+    """The cell goes on after its time without calling anything."""
 
 
 class Timing(Protocol):
@@ -108,10 +116,11 @@ class Referee:
         """Run a test cell; `names` are the student's functions in it (all graded ones, unless given).
 
         A cell passes if it ends without an exception. With `points`, a number as its last value is partial credit.
-        Raises TestCellError where the cell cannot be run, or gives a graded name a meaning of its own.
+        Raises TestCellError where the cell cannot be run, does not end, or gives a graded name a meaning of its own.
         """
         names = self._exercises if names is None else names
         body, last = _compiled(source, names, points is not None)
+        _import_ahead(source)
         began = time.monotonic()
         out = Excerpt(int(self._limits.output_kb * 1000))
         calls = self._calls(began + self._limits.test_seconds, out)
@@ -119,12 +128,19 @@ class Referee:
         namespace: dict[str, Any] = {"__name__": "__main__"} | proxies
         error = value = None
         try:
-            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
+            late = Alarm(self._limits.test_seconds + LATE_SECONDS, _Endless)
+            with late, contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
                 exec(body, namespace)
                 value = None if last is None else eval(last, namespace)
         except _OutOfTime:
             error = f"Stopped: the tests took longer than {self._limits.test_seconds:g} seconds."
-        except Exception as raised:
+        except _Endless:
+            error = f"Stopped: the tests did not end in {self._limits.test_seconds:g} seconds."
+            if not calls.answered:  # else it may be what came back that takes so long
+                raise TestCellError(f"the test cell does not end in {self._limits.test_seconds:g} seconds") from None
+        except KeyboardInterrupt:
+            raise
+        except BaseException as raised:  # what pytest raises, for one, is no Exception
             error = _words(raised)
         finally:
             calls.close()
@@ -148,7 +164,7 @@ class Referee:
         if self._start is not None:
             self._listener.settimeout(0)
             with contextlib.suppress(OSError):
-                while True:
+                for _ in range(STALE):  # her code may open them faster than they are dropped
                     self._listener.accept()[0].close()
             self._start()
         self._listener.settimeout(CONNECT_SECONDS)
@@ -188,6 +204,17 @@ def _compiled(source: str, names: Collection[str], credit: bool) -> tuple[CodeTy
         raise TestCellError(f"the test cell is not plain Python: {error}") from None
 
 
+def _import_ahead(source: str) -> None:
+    """Import what a cell imports: it is not on the cell's time, and no alarm leaves a module half made."""
+    for node in ast.walk(ast.parse(source)):
+        found = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found = [node.module]
+        for name in found:
+            with contextlib.suppress(Exception):  # the cell will say what is wrong with it
+                importlib.import_module(name)
+
+
 def _is_answer(expression: ast.expr, tree: ast.Module, names: Collection[str]) -> bool:
     """Whether an expression is, as it stands, what a student's function returned, or a part of it."""
     while isinstance(expression, ast.Subscript | ast.Attribute):
@@ -206,7 +233,7 @@ def _is_answer(expression: ast.expr, tree: ast.Module, names: Collection[str]) -
     return any(_is_answer(value, tree, names) for value in given if not isinstance(value, ast.Name))
 
 
-def _words(error: Exception) -> str:
+def _words(error: BaseException) -> str:
     try:
         text = str(error)
     except Exception as unreadable:
@@ -239,6 +266,7 @@ class _Calls:
     wire: WireLimits
     interrupt: Callable[[], None] | None
     number: int = 0
+    answered: bool = False  # whether anything has come back yet
     live: int = 0  # bytes of large arrays that came, and that the cell still holds
     told: int = 0  # bytes of all that was not arrays
     fault: TestCellError | None = None
@@ -267,6 +295,8 @@ class _Calls:
             content["source"] = source
             data, memory = pack(content, self.wire, self.known)
         except WireError as error:
+            if self.answered:  # it may be made of what came back before, so it is hers to answer for
+                raise StudentError(f"{name} cannot be called with what is made of earlier answers: {error}") from None
             self.fault = TestCellError(f"the test cell calls {name} with what cannot be sent: {error}")
             raise self.fault from None
         reply = self._exchange(name, data, memory, self.seconds if seconds is None else seconds)
@@ -329,18 +359,27 @@ class _Calls:
                 proper = False
         if not proper or type(reply["number"]) is not int:
             raise WireError("not a reply to this call")
+        self.answered = True
         self.told += new.head_bytes
-        owners = {id(a.base): a.base for a in new.arrays if a.base is not None and a.base.nbytes >= LARGE}
-        for owner in owners.values():
-            self.live += owner.nbytes
-            weakref.finalize(owner, self._gone, owner.nbytes)
-        if self.told > TOLD_BYTES or self.live > LIVE_BYTES:
+        self._count(memory, new)
+        written = sum(content.nbytes for content in reply["changed"].values())
+        if max(self.told - TOLD_BYTES, self.live - LIVE_BYTES, written - self.wire.total_bytes) > 0:
             raise WireError("its answers take too much memory")
         for i, array in enumerate([*memory.arrays, *new.arrays]):
             if array.flags.writeable:
                 self.past[f"{self.number}:{i}"] = Kept(array)
         while len(self.past) > PAST:
             self.past.popitem(last=False)
+
+    def _count(self, memory: Memory, new: Memory) -> None:
+        """Count the memory that came with a reply until it is gone; what lies in the arguments is the test's own."""
+        first = len(memory.blocks)
+        came = [a for a, span in zip(new.arrays, new.spans, strict=True) if span.block >= first]
+        owners = {id(a.base): a.base for a in came if a.base is not None}
+        if sum(owner.nbytes for owner in owners.values()) >= LARGE:
+            for owner in owners.values():
+                self.live += owner.nbytes
+                weakref.finalize(owner, self._gone, owner.nbytes)
 
     def _gone(self, size: int) -> None:
         self.live -= size
@@ -373,7 +412,7 @@ def _put_back(mine: Any, theirs: Any) -> Any:
 
 def _student_error(name: str, bases: list[Any], message: str, where: str) -> Exception:
     """The builtin exception that the student's was; else one of a class with its name and its builtin bases."""
-    known = [t for t in map(_builtin, bases) if t is not None]
+    known = [t for t in map(_builtin, bases[:BASES]) if t is not None]
     own = [t for i, t in enumerate(known) if t is not Exception and not any(issubclass(k, t) for k in known[:i])]
     label = name[:80] if name.isidentifier() else "StudentError"
     try:

@@ -10,9 +10,10 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from course.grading.errors import FAILED, Stopped
+from course.grading.workers import prepare_workers
 
 if TYPE_CHECKING:
-    from course.grading.batch import Tally
+    from course.grading.batch import Order, Tally
     from course.grading.task import Outcome
 
 COURSE = Path("_build/nbgrader")
@@ -43,14 +44,20 @@ def grade_command(
     no_sandbox: Annotated[
         bool, typer.Option("--no-sandbox", help="Run submissions with all your rights. Only for work that you trust.")
     ] = False,
+    no_pages: Annotated[
+        bool, typer.Option("--no-pages", help="Scores only; `course report` writes feedback and class report later.")
+    ] = False,
 ) -> None:
     """Grade submissions that nobody should trust, into nbgrader's gradebook.
 
     Killed or interrupted, the same command goes on where it stopped. Manual scores and comments stay.
 
     Exit codes: 0 all graded, 1 some could not be, 2 no such assignment or submissions, 3 no sandbox here,
-    4 the gradebook cannot be used, 5 the workers are lost, 130 interrupted.
+    4 the gradebook cannot be used, 5 the workers are lost, 6 the tests fail for the
+    course's own answers, 130 interrupted.
     """
+    if scheduler is None:
+        prepare_workers()  # these imports take seconds there and here: at the same time
     from course.grading.batch import Order, grade_all
 
     order = Order(
@@ -87,8 +94,21 @@ def grade_command(
         console.print(f"[red]{escape(str(error))}[/red]", soft_wrap=True)
         raise typer.Exit(error.code) from None
     _summary(tally, order.root)
+    if not no_pages:
+        _pages(order)
     if tally.failures:
         raise typer.Exit(FAILED)
+
+
+def _pages(order: "Order") -> None:
+    from course.grading.pages.command import show_pages
+
+    try:
+        show_pages(order.root, order.slug, order.database, console)
+    except Stopped as error:
+        console.print(f"[red]{escape(str(error))}[/red]", soft_wrap=True)
+        console.print(f"All scores are kept; write the pages later: course report {order.slug}")
+        raise typer.Exit(error.code) from None
 
 
 def _summary(tally: "Tally", root: Path) -> None:

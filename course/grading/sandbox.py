@@ -48,11 +48,11 @@ INSIDE = "/run/k"
 HOME = "/home/student"
 _COURSE = "/opt/course"  # in the sandbox: the modules of `course` that notebooks use
 _USER_INSIDE = "1000"
-_START_SECONDS = 60
+_START_SECONDS, _STOP_SECONDS = 60, 5
 _PREFIX = "rnn-grading-"
 _OLD_SECONDS = 60
 _CHANNELS = 4
-_MESSAGES = 64  # times Limits.output_kb: what a kernel may send in all before it is stopped
+_MESSAGES, _MESSAGE = 64, 20  # times Limits.output_kb: what a kernel may send in all, and at once
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64")
 _SETTINGS = ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives", "localtime", "fonts")
 _MODULES = {
@@ -107,8 +107,9 @@ class Limits:
 class KernelProcess:
     """The warden of one kernel, seen from outside. The end of its connection means that nothing is left running."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, message_bytes: int) -> None:
         self._connection = connection
+        self.message_bytes = message_bytes  # of one message of Jupyter's, at most
         self._received = b""
         self._lock = threading.Lock()
         self.ended = False
@@ -121,7 +122,11 @@ class KernelProcess:
 
     @property
     def report(self) -> dict[str, Any]:
-        """How it ended: `reason` is one of ended, closed, memory, processor, processes, output, error."""
+        """How it ended.
+
+        `reason`: one of ended, closed, memory, processor, parallel, processes, output, error. `used`: seconds of
+        processor time for its `start`, for its `cells`, of its `warden`; `memory_mb` at its most.
+        """
         lines = [line for line in self.reports if line.startswith(b"{")]
         return json.loads(lines[-1]) if lines else {"reason": "error", "error": "the sandbox itself has ended"}
 
@@ -207,6 +212,7 @@ class Kernel:
         words = {
             "memory": f"it used more than {limits.memory_mb} MB of memory",
             "processor": f"it used more than {limits.processor_seconds} seconds of processor time",
+            "parallel": "its processes computed side by side for too long",
             "processes": f"it had more than {limits.processes} processes",
             "output": f"it put out more than {_MESSAGES * limits.output_kb} kB",
             "ended": "it ended by itself",
@@ -321,11 +327,13 @@ class Sandbox:
         )
 
     def _stop(self) -> None:
-        self._control.close()
+        self._control.close()  # the zygote goes, and the walls fall on all that is within
         if self._process is not None:
-            if self._walls:
-                self._process.kill()  # the walls fall on all that is within
-            self._process.wait()
+            try:
+                self._process.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
             self._process = None
 
     def _give(self, place: Path) -> None:
@@ -395,7 +403,7 @@ class Sandbox:
             with theirs:
                 descriptors = [theirs.fileno(), *(listener.fileno() for listener in listeners)]
                 socket.send_fds(self._control, [b"kernel"], descriptors)
-        process = KernelProcess(ours)
+        process = KernelProcess(ours, _MESSAGE * limits.output_kb << 10)
         try:
             ours.sendall(struct.pack("!I", len(data)) + data)
             process.wait_ready(_START_SECONDS)
@@ -473,7 +481,7 @@ class _Walls:
 
     def command(self) -> list[str]:
         """Everything up to Python's own arguments."""
-        return [*self._become_user(), *self._bubblewrap(), sys.executable]
+        return [*self._become_user(), *self._bubblewrap(), os.path.normpath(sys.executable)]
 
     def _become_user(self) -> list[str]:
         if self.drop is None:
@@ -502,9 +510,8 @@ class _Walls:
             arguments += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
         for place in self.places:
             arguments += _bind(place)
-            for package in ("rnnlib", "course"):  # the answers, and the tests: an installed course has them here
-                for found in _packages_in(place, package):
-                    arguments += ["--tmpfs", str(found), "--remount-ro", str(found)]
+        for found in _answers([*map(Path, _SYSTEM), *self.places]):
+            arguments += ["--tmpfs", str(found), "--remount-ro", str(found)]
         for source, target in (("course", _COURSE), ("kernels", SHARED)):
             arguments += ["--ro-bind", str(self.root / source), target]
         arguments += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]
@@ -524,14 +531,23 @@ def _python_places() -> list[Path]:
     """The folders that this Python runs from and that are not the system's; none lies in another."""
     folders = {Path(sys.base_prefix), Path(sys.prefix), Path(sysconfig.get_path("stdlib"))}
     folders |= {Path(entry) for entry in sys.path if Path(entry).name in _PACKAGE_FOLDERS and Path(entry).is_dir()}
+    folders = {Path(os.path.normpath(folder)) for folder in folders}  # Python may have been called by way of ..
     outside = [folder for folder in folders if not any(folder.is_relative_to(place) for place in _SYSTEM)]
     return sorted(f for f in outside if not any(f != other and f.is_relative_to(other) for other in outside))
 
 
-def _packages_in(place: Path, package: str) -> list[Path]:
-    """Where a package is installed below a folder."""
-    folders = [place, *(place / sub for sub in ("lib", f"lib/python3.{sys.version_info.minor}"))]
-    return [f for folder in folders for name in _PACKAGE_FOLDERS for f in (folder / name).glob(package)]
+def _answers(shown: list[Path]) -> list[Path]:
+    """The folders below those shown that hold answers or tests: an installed course, or the repository itself."""
+    below = ["", "lib", f"lib/python3.{sys.version_info.minor}", f"local/lib/python3.{sys.version_info.minor}"]
+    homes = {place / part / name for place in shown for part in below for name in _PACKAGE_FOLDERS}
+    homes |= {home for home in [*map(Path, sys.path), *shown] if home.name in _PACKAGE_FOLDERS}
+    found = {home / package for home in homes for package in ("rnnlib", "course")}
+    root = Path(__file__).parents[2]
+    if (root / "pyproject.toml").exists():
+        needed = [*shown, Path(sys.prefix), Path(sys.base_prefix)]
+        found |= {child for child in root.iterdir() if not any(place.is_relative_to(child) for place in needed)}
+    in_sight = {Path(os.path.realpath(path)) for path in found if path.is_dir()}
+    return sorted(path for path in in_sight if any(path.is_relative_to(place) for place in shown))
 
 
 def _closed_to_others(place: Path) -> Path | None:

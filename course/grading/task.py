@@ -9,12 +9,14 @@ import asyncio
 import base64
 import binascii
 import contextlib
+import faulthandler
 import json
 import math
 import os
 import time
 from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import groupby
 from multiprocessing.util import Finalize
 from queue import Empty
@@ -27,15 +29,20 @@ from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 from nbgrader.utils import compute_checksum
 
+from course.checks.data_file import load_one
+from course.exercises import find
 from course.grading.bundle import Bundle, code_digest
 from course.grading.errors import UNSAFE, WORKERS, Stopped
 from course.grading.rebuild import Unreadable, as_text, read_submission, rebuild
-from course.grading.referee import CellResult, Referee
+from course.grading.referee import CellResult, Referee, TestCellError
 from course.grading.sandbox import Kernel, Sandbox, SandboxUnavailable
 
 GRADED, NOTED, UNREADABLE = "graded", "graded with notes", "unreadable"
 MAX_RESTARTS = 4  # kernels that one submission may wear out, beyond its first
+LAST_SECONDS = 30  # beyond its time, after which a test cell that nothing ends takes its worker with it
 STUCK_SECONDS = 3  # what an interrupted cell has to come to its end
+POLL_SECONDS = 0.1  # between two looks at whether a kernel that runs a cell is alive
+LOOK_SECONDS = 0.15  # within which a kernel ends of what a cell did, where it does not end at once
 MAX_NOTES, MAX_OUTPUTS, MAX_PICTURE = 40, 100, 2_000_000
 PICTURES = ("image/png", "image/jpeg")
 TIMEOUT = "Stopped: the cell took longer than it may."
@@ -55,6 +62,7 @@ class Outcome:
     notes: list[str] = field(default_factory=list)
     diagnoses: list[list[str]] = field(default_factory=list)  # exercise id, the misconception it shows
     seconds: dict[str, float] = field(default_factory=dict)  # by cell id, and "start" for kernels
+    used: dict[str, float] = field(default_factory=dict)  # processor seconds by what for, and "memory_mb" of kernels
     trouble: bool = False  # a kernel ended or had to be stopped, or the file cannot be read: --failed tries it again
     notebook: str = ""  # the autograded notebook
 
@@ -132,6 +140,10 @@ class _KernelLost(Exception):
     """The kernel ended, or had to be ended; the message says how."""
 
 
+class _KernelEnded(_KernelLost):
+    """It ended while a cell ran, perhaps of what an earlier one did."""
+
+
 class _Run:
     """One submission on its way through as many kernels as it takes."""
 
@@ -139,12 +151,15 @@ class _Run:
         self.name, self.bundle, self.notebook, self.notes, self.sandbox = name, bundle, notebook, notes, sandbox
         self.scores: dict[str, float | None] = dict.fromkeys(bundle.points, 0.0)
         self.seconds: dict[str, float] = {}
+        self.used: dict[str, float] = {"memory_mb": 0.0, "tests": 0.0}
         self.diagnoses: list[list[str]] = []
         self.lost: set[int] = set()  # cells that a kernel ended in: they are not run again
         self.trouble = False
+        self.careful = False  # look at the kernel after each cell, so that the right one is blamed
         self.end = time.monotonic() + bundle.limits.notebook_seconds
 
     def outcome(self) -> Outcome:
+        began = time.process_time()
         unanswered = [c.metadata.nbgrader.grade_id for c in self.notebook.cells if _is(c, "solution") and _same(c)]
         for cell in self.notebook.cells:
             if _by_hand(cell) and cell.metadata.nbgrader.grade_id not in unanswered:
@@ -155,6 +170,7 @@ class _Run:
             if cell.cell_type == "code":
                 cell.execution_count = number + 1 if cell.outputs else None
                 cell.outputs = list(_harmless(cell.outputs, self.bundle.limits.output_kb << 10))
+        self.used["around"] = time.process_time() - began - self.used["tests"]
         more = len(self.notes) - MAX_NOTES
         notes = self.notes if more <= 0 else [*self.notes[:MAX_NOTES], f"And {more} more notes."]
         _put_notes(self.notebook, notes)
@@ -166,13 +182,14 @@ class _Run:
             notes=notes,
             diagnoses=self.diagnoses,
             seconds={cell_id: round(seconds, 3) for cell_id, seconds in self.seconds.items()},
+            used={what: round(amount, 3) for what, amount in self.used.items()},
             trouble=self.trouble,
             notebook=_as_json(self.notebook),
         )
 
     async def _all_cells(self) -> None:
         position, kernels, cells = 0, 0, self.notebook.cells
-        while position < len(cells) and kernels <= MAX_RESTARTS and time.monotonic() < self.end:
+        while position < len(cells) and kernels <= MAX_RESTARTS + self.careful and time.monotonic() < self.end:
             position, kernels = await self._one_kernel(position), kernels + 1
         if any(_is_run(cell) for cell in cells[position:]):
             used_up = f"its {self.bundle.limits.notebook_seconds:g} seconds were used up"
@@ -187,34 +204,55 @@ class _Run:
             client = _Client(self.notebook, kernel, self.bundle, self.end)
             await client.async_start_new_kernel_client()
             self._took("start", started)
-            for position, cell in enumerate(self.notebook.cells):
-                if not _is_run(cell) or position in self.lost or (position < first and _is(cell, "grade")):
-                    continue
-                started = time.monotonic()
-                if started >= self.end:
+            position = await self._cells(first, client)
+        self._use(kernel.process.report.get("used", {}))
+        return position
+
+    async def _cells(self, first: int, client: "_Client") -> int:
+        """Run the cells, and up to `first` no tests, until the last one or the end of the kernel."""
+        for position, cell in enumerate(self.notebook.cells):
+            if not _is_run(cell) or position in self.lost or (position < first and _is(cell, "grade")):
+                continue
+            started = time.monotonic()
+            if started >= self.end:
+                return max(first, position)
+            try:
+                await self._one_cell(cell, position, client)
+                if self.careful:
+                    await client.look()
+            except _KernelLost as lost:
+                self.trouble = True
+                if isinstance(lost, _KernelEnded) and not self.careful:
+                    self.careful = True  # once more, since an earlier cell may have done it
                     return max(first, position)
-                try:
-                    await self._one_cell(cell, position, client)
-                except _KernelLost as lost:
-                    self.lost.add(position)
-                    self.trouble = True
-                    self.notes.append(f"{_called(cell)}: {lost}.")
-                    return max(first, position + 1)
-                finally:
-                    self._took(cell.id, started)
+                self.lost.add(position)
+                self.notes.append(f"{_called(cell)}: {lost}.")
+                return max(first, position + 1)
+            finally:
+                self._took(cell.id, started)
         return len(self.notebook.cells)
 
     async def _one_cell(self, cell: NotebookNode, position: int, client: "_Client") -> None:
         if not _is(cell, "grade") or _by_hand(cell):
             await client.run(cell, position)
             return
-        result = await client.test(cell)
+        try:
+            result, seconds = await client.test(cell)
+        except TestCellError as error:
+            raise TestCellError(f"{_called(cell)}: {error}") from None
+        self.used["tests"] += seconds
         grade_id, points = cell.metadata.nbgrader.grade_id, float(cell.metadata.nbgrader.points)
         if result.passed:
             self.scores[grade_id] = points if result.partial is None else result.partial
-        self.diagnoses += _diagnoses(grade_id, result.error or "")
+        self.diagnoses += [d for d in _diagnoses(grade_id, result.error or "") if d not in self.diagnoses]
         cell.outputs = list(_told(result))
         await client.settle()
+
+    def _use(self, report: dict[str, float]) -> None:
+        """Add what a kernel used, as its warden counted."""
+        for what, amount in report.items():
+            add = max if what == "memory_mb" else float.__add__
+            self.used[what] = add(float(amount), self.used.get(what, 0.0))
 
     def _took(self, what: str, started: float) -> None:
         self.seconds[what] = self.seconds.get(what, 0.0) + time.monotonic() - started
@@ -240,6 +278,7 @@ class _Client(NotebookClient):
         self.log.disabled = True  # what it would say of her cells stands in the outcome
         self.kernel, self.serving = kernel, ""
         self.loop = asyncio.get_running_loop()
+        self.referee_seconds = limits.test_seconds + LAST_SECONDS
         self.referee = Referee(
             kernel.calls,
             bundle.exercises,
@@ -257,9 +296,17 @@ class _Client(NotebookClient):
                 cell.outputs.append(_error("TimeoutError", TIMEOUT, [TIMEOUT]))
                 raise _KernelLost("it could not be interrupted, so its kernel was ended") from None
 
-    async def test(self, cell: NotebookNode) -> CellResult:
-        """Run a test cell here, in a thread, while her kernel serves the calls."""
-        return await asyncio.to_thread(self.referee.run_cell, cell.source, points=float(cell.metadata.nbgrader.points))
+    async def test(self, cell: NotebookNode) -> tuple[CellResult, float]:
+        """Run a test cell here, in a thread, while her kernel serves the calls; also the processor time it took."""
+
+        def work() -> tuple[CellResult, float]:
+            began = time.thread_time()
+            with _end_of_process(self.referee_seconds):
+                result = self.referee.run_cell(cell.source, points=float(cell.metadata.nbgrader.points))
+            return result, time.thread_time() - began
+
+        with self._faults_in_words():
+            return await asyncio.to_thread(work)
 
     async def settle(self) -> None:
         """Wait until her kernel has stopped serving."""
@@ -275,6 +322,19 @@ class _Client(NotebookClient):
         if self.serving:
             raise _KernelLost("a call could not be interrupted, so its kernel was ended")
 
+    async def _async_poll_kernel_alive(self) -> None:
+        """nbclient would look once a second."""
+        while self.kernel.process.alive():
+            await asyncio.sleep(POLL_SECONDS)
+        if self.task_poll_for_reply is not None:
+            self.task_poll_for_reply.cancel()
+
+    async def look(self) -> None:
+        """Give the kernel time to end of what it has just run."""
+        with self._faults_in_words():
+            await asyncio.sleep(LOOK_SECONDS)
+            await self._async_check_alive()
+
     async def _serve(self) -> None:
         assert self.kc is not None
         path = f"{self.kernel.inside}/calls"
@@ -289,10 +349,10 @@ class _Client(NotebookClient):
     def _faults_in_words(self) -> Iterator[None]:
         try:
             yield
-        except _KernelLost:
+        except (_KernelLost, TestCellError):
             raise
         except DeadKernelError:
-            raise _KernelLost(f"its kernel ended: {self.kernel.reason or 'it does not answer'}") from None
+            raise _KernelEnded(f"its kernel ended: {self.kernel.reason or 'it does not answer'}") from None
         except Exception as error:
             raise _KernelLost(f"its kernel sent what is no message of Jupyter's ({type(error).__name__})") from None
 
@@ -305,6 +365,17 @@ class _Client(NotebookClient):
         if len(cell.outputs) > 10 * MAX_OUTPUTS:
             del cell.outputs[MAX_OUTPUTS:]
         return found
+
+
+@contextlib.contextmanager
+def _end_of_process(seconds: float) -> Iterator[None]:
+    """The end of this process if what runs here does not end, as C code may that nothing can interrupt."""
+    with open(os.devnull, "w") as nowhere:
+        faulthandler.dump_traceback_later(seconds, exit=True, file=nowhere)
+        try:
+            yield
+        finally:
+            faulthandler.cancel_dump_traceback_later()
 
 
 def _keep_error(cell: NotebookNode, cell_index: int, execute_reply: dict[str, Any]) -> None:
@@ -353,8 +424,18 @@ def _diagnoses(grade_id: str, error: str) -> Iterator[list[str]]:
     exercise = grade_id.rpartition("--")[0].replace("--", "/")
     for line in error.splitlines():
         for cause in CAUSES:
-            if line.strip().startswith(cause):
-                yield [exercise, line.strip()[len(cause) :][:500]]
+            said = line.strip().removeprefix(cause)
+            if said != line.strip() and said in _known_mistakes(exercise):
+                yield [exercise, said]
+
+
+@cache
+def _known_mistakes(exercise: str) -> frozenset[str]:
+    """What checks say of the mistakes that they know; any other diagnosis in an error is the student's own text."""
+    try:
+        return frozenset(mistake.says for mistake in load_one(find(exercise)).misconceptions)
+    except KeyError:  # it is not among the course's exercises
+        return frozenset()
 
 
 # --- what is shown

@@ -488,6 +488,7 @@ class _Reader:
         number, (state, inc, has, spare) = content[0], (n if type(n) is int else -1 for n in content[1:])
         bounds = ((state, 128), (inc, 128), (has, 1), (spare, 32))
         _need(all(0 <= n < 1 << bits for n, bits in bounds), "no state of a generator")
+        _need(inc & 1, "a generator that stands still: who draws from it may wait for ever")
         if number is None:
             found = np.random.Generator(np.random.PCG64(0))
             self.memory.generators.append(found)

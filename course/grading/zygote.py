@@ -14,10 +14,12 @@ import gc
 import importlib
 import json
 import os
+import resource
 import signal
 import socket
 import struct
 import sys
+import time
 import traceback
 from pathlib import Path
 from typing import Any
@@ -50,6 +52,10 @@ _IMPORTS = (  # what a kernel imports until its first cells have run, an error a
 )
 _TICK = 0.05  # seconds between two looks at what the kernel's processes use
 _CONNECTIONS = 32
+_NICE = 5  # a grader and a warden come first
+_HEAD_START, _AT_ONCE = 4, 1.5  # seconds of processor time, and for each second from the start, of all processes
+_WAITING = 208 << 10  # bytes that a socket holds for whoever reads it: the memory of nobody
+_FRAME = 256  # bytes that a frame of ZeroMQ's takes the reader, however short it is
 _READY = b"ready"
 
 __all__ = ["CHANNELS", "SHARED", "main"]
@@ -67,7 +73,7 @@ def main() -> None:
     while True:
         message, descriptors, _, _ = socket.recv_fds(control, 16, 1 + len(CHANNELS))
         if not message:
-            return
+            os._exit(0)  # nothing here needs an orderly end
         if os.fork() == 0:
             control.close()
             _warden(descriptors, isolate)
@@ -83,6 +89,7 @@ def _warden(descriptors: list[int], isolate: bool) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     connection = socket.socket(fileno=descriptors[0])
     report: dict[str, Any] = {"reason": "error", "error": ""}
+    used: dict[str, float] = {}
     try:
         order = json.loads(_read_frame(connection))
         ready, tell = os.pipe()
@@ -91,15 +98,29 @@ def _warden(descriptors: list[int], isolate: bool) -> None:
         if pid == 0:
             _kernel(order, tell, isolate)
         os.close(tell)
-        report = asyncio.run(_Watch(pid, connection, ready, order).run(descriptors[1:]))
+        watch = _Watch(pid, connection, ready, order)
+        report = asyncio.run(watch.run(descriptors[1:]))
+        used = watch.used
     except Exception:
         report["error"] = traceback.format_exc()
     _kill_below()
+    report["used"] = used | _processor_seconds(used.get("start", 0.0))
     try:
         connection.sendall(json.dumps(report).encode() + b"\n")
     except OSError:
         os._exit(1)  # nobody wants to know any more
     os._exit(0)
+
+
+def _processor_seconds(start: float) -> dict[str, float]:
+    """What the kernel used after its start, its processes among it, and what its warden used."""
+    below, here = (resource.getrusage(who) for who in (resource.RUSAGE_CHILDREN, resource.RUSAGE_SELF))
+    return {"cells": below.ru_utime + below.ru_stime - start, "warden": here.ru_utime + here.ru_stime}
+
+
+def _processor_clock(pid: int) -> float:
+    """Seconds of processor time of a process, from the clock that the system has for each."""
+    return time.clock_gettime(~pid << 3 | 2)
 
 
 def _read_frame(connection: socket.socket) -> bytes:
@@ -160,7 +181,10 @@ class _Watch:
         )  # as ZeroMQ and the system write it
         self.bytes_left = order["message_bytes"]
         self.connections = 0
-        self.base_pages = 0
+        self.base_pages = self.base_files = 0
+        self.begin = 0.0
+        self.used: dict[str, float] = {}
+        self.own: dict[tuple[int, str], int] = {}  # ticks of the processor, by process and when it began
         self.tasks: set[asyncio.Task[None]] = set()
 
     async def run(self, listeners: list[int]) -> dict[str, Any]:
@@ -177,6 +201,7 @@ class _Watch:
             )
         ticking = loop.create_task(self._tick())
         report = await self.ended
+        self._pages(_family(os.getpid()))
         ticking.cancel()
         return report
 
@@ -192,7 +217,10 @@ class _Watch:
         if said != _READY:
             self.end("error", said.decode(errors="replace"))
             return
-        self.base_pages = self._pages(_family(os.getpid()))
+        family = _family(os.getpid())
+        self.base_pages, self.base_files = self._pages(family), self._files(family)
+        self.begin = time.monotonic()
+        self.used["start"] = _processor_clock(self.pid)
         self.started.set_result(None)
         self.connection.sendall(_READY + b"\n")
 
@@ -202,20 +230,50 @@ class _Watch:
 
     async def _tick(self) -> None:
         """Hold what the processes of the kernel use together against the limits."""
-        ticks, page = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
+        page = os.sysconf("SC_PAGE_SIZE")
+        await self.started
         while True:
             await asyncio.sleep(_TICK)
             family = _family(os.getpid())
-            used = sum(int(field) for stat in family.values() for field in stat[11:15]) / ticks
-            if used > self.limits["processor_seconds"]:
-                self.end("processor")
-            if len(family) > self.limits["processes"]:
-                self.end("processes")
-            if (self._pages(family) - self.base_pages) * page > self.limits["memory_mb"] << 20:
-                self.end("memory")
+            held = (self._pages(family) - self.base_pages) * page
+            held += max(0, self._files(family) - self.base_files) * _WAITING
+            used = self._seconds(family) - self.used["start"]
+            if reason := self.excess(used, time.monotonic() - self.begin, len(family), held):
+                self.end(reason)
+
+    def excess(self, used: float, elapsed: float, processes: int, held: int) -> str | None:
+        """What is more than allowed: seconds of processor time, in that wall time; processes; bytes of memory."""
+        if used > self.limits["processor_seconds"]:
+            return "processor"
+        if used > _HEAD_START + _AT_ONCE * elapsed:
+            return "parallel"
+        if processes > self.limits["processes"]:
+            return "processes"
+        return "memory" if held > self.limits["memory_mb"] << 20 else None
+
+    def _seconds(self, family: dict[int, list[str]]) -> float:
+        """Processor time of all processes, also of those that are gone.
+
+        What a process has waited for stands in its parent's account; one that nobody waits for is in ours.
+        """
+        self.own |= {(pid, stat[19]): int(stat[11]) + int(stat[12]) for pid, stat in family.items()}
+        waited = sum(int(field) for stat in family.values() for field in stat[11:15])
+        return max(waited, sum(self.own.values())) / os.sysconf("SC_CLK_TCK")
+
+    def _files(self, family: dict[int, list[str]]) -> int:
+        """How many files processes have open; one that does not show them is taken to have as many as it may."""
+        total = 0
+        for pid in family:
+            try:
+                total += len(os.listdir(f"/proc/{pid}/fd"))
+            except PermissionError:
+                total += self.limits["open_files"]
+            except OSError:
+                continue
+        return total
 
     def _pages(self, family: dict[int, list[str]]) -> int:
-        """Pages of memory of their own that processes hold."""
+        """Pages of memory of their own that processes hold; the most of it is kept for the report."""
         total = 0
         for pid in family:
             try:
@@ -223,6 +281,8 @@ class _Watch:
             except OSError:
                 continue
             total += int(resident) - int(shared)
+        megabytes = total * os.sysconf("SC_PAGE_SIZE") / 2**20
+        self.used["memory_mb"] = max(megabytes, self.used.get("memory_mb", 0.0))
         return total
 
     def _relay(self, address: str, channel: str) -> Any:
@@ -243,10 +303,11 @@ class _Watch:
         return relay
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, counted: bool) -> None:
+        frames = _Frames()
         try:
             while data := await reader.read(65536):
                 if counted:
-                    self.bytes_left -= len(data)
+                    self.bytes_left -= len(data) + _FRAME * frames.count(data)
                     if self.bytes_left < 0:
                         self.end("output")
                         return
@@ -256,6 +317,31 @@ class _Watch:
             return
         finally:
             writer.close()
+
+
+class _Frames:
+    """Counts the frames in a stream of ZeroMQ's: a reader may have to keep each of them until the last one comes."""
+
+    def __init__(self) -> None:
+        self._greeting, self._head, self._skip = b"", b"", 0
+
+    def count(self, data: bytes) -> int:
+        """How many frames begin in these bytes, the next of the stream; without number in another protocol's."""
+        more = 64 - len(self._greeting)
+        self._greeting += data[:more]
+        if len(self._greeting) > 10 and (self._greeting[0], self._greeting[10]) != (0xFF, 3):
+            return 1 << 40  # an older one, with other frames
+        at, found = more, 0
+        while at < len(data):
+            if self._skip:
+                step = min(self._skip, len(data) - at)
+                at, self._skip = at + step, self._skip - step
+                continue
+            self._head += data[at : at + 1]
+            at += 1
+            if len(self._head) == (9 if self._head[0] & 2 else 2):  # flags and length
+                self._skip, self._head, found = int.from_bytes(self._head[1:], "big"), b"", found + 1
+        return found
 
 
 def _listening(descriptor: int) -> socket.socket:
@@ -272,6 +358,7 @@ def _kernel(order: dict[str, Any], tell: int, isolate: bool) -> None:
     try:
         confine.die_with_parent()
         os.setsid()
+        os.nice(_NICE)
         confine.close_all_but(tell)
         for descriptor in range(3):
             os.dup2(os.open(os.devnull, os.O_RDWR), descriptor)
@@ -375,6 +462,7 @@ def _start(order: dict[str, Any]) -> IPKernelApp:
     for number, channel in enumerate(CHANNELS, 1):
         setattr(app, f"{channel}_port", number)
     app.initialize([])
+    app.kernel.shell.unobserve_all("exit_now")  # exit() would end the kernel a little later, in somebody else's cell
     return app
 
 

@@ -34,7 +34,7 @@ def toy_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _forget() -> None:
     course.exercises.catalogue.cache_clear()
-    course.checks.data_file._arrays.cache_clear()
+    course.checks.data_file._stored.cache_clear()
 
 
 @pytest.fixture

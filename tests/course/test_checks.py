@@ -416,7 +416,7 @@ def test_a_broken_module_spoils_only_the_checks_that_need_it(desk, tmp_path, mon
     for module in (course.exercises, course.checks.data_file):
         monkeypatch.setattr(module, "DATA", tmp_path)
     course.exercises.catalogue.cache_clear()
-    course.checks.data_file._arrays.cache_clear()
+    course.checks.data_file._stored.cache_clear()
     desk.file("cells").write_text("def (\n")
     with library_at(desk.root):
         assert all(result.passed for result in outcome(lambda x: int((x > 0).sum()), "number").values())

@@ -16,6 +16,7 @@ import course.exercises
 from course import doctor
 from course.cli import app
 from course.doctor import Finding, examine
+from course.grading.sandbox import Sandbox
 
 
 @pytest.fixture
@@ -48,10 +49,22 @@ def test_the_kernel_is_really_started(desk):
     assert finding.state == "starts and finds the course"
 
 
-def test_no_workspace(healthy, tmp_path):
+def test_no_workspace(healthy, monkeypatch):
     """It says how to make one."""
+    monkeypatch.setattr(Sandbox, "available", lambda: None)
     fault = the_fault(None)
     assert (fault.what, fault.remedy) == ("workspace", "course start my-rnn, then cd my-rnn")
+
+
+@pytest.mark.parametrize("why", ["bubblewrap is not installed", "bubblewrap cannot:\nAllow it so.\nOr so."])
+def test_no_sandbox(healthy, monkeypatch, why):
+    """Outside a workspace, where an instructor stands, it says whether submissions can be graded safely."""
+    monkeypatch.setattr(Sandbox, "available", lambda: why)
+    monkeypatch.setattr(sys, "platform", "linux")
+    fault = faults(None)["sandbox"]
+    assert fault.state == why.splitlines()[0]
+    assert fault.remedy in ("Allow it so.\nOr so.", "only `course grade` needs it; all else works without")
+    assert "sandbox" not in faults(healthy.root)
 
 
 def test_python_too_old(healthy, monkeypatch):

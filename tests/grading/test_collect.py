@@ -147,6 +147,17 @@ def test_an_empty_folder_was_handed_in(tmp_path: Path) -> None:
     assert [submission.student for submission in gathered(tmp_path)] == ["ann", "bob"]
 
 
+@pytest.mark.parametrize("member", ["", f".{SLUG}.ipynb", f".ipynb_checkpoints/{SLUG}.ipynb"])
+def test_an_empty_folder_in_a_zip(member: str, tmp_path: Path) -> None:
+    """Or one with hidden files alone: its student has a result, too; what a Mac adds is nobody's."""
+    names = [f"ann/{SLUG}/{member}", f"bob/{SLUG}/{SLUG}.ipynb", f"__MACOSX/eve/{SLUG}/._{SLUG}.ipynb"]
+    submissions = gathered(zip_of(tmp_path / "all.zip", *names))
+    assert [(submission.student, read(submission)[:11]) for submission in submissions] == [
+        ("ann", "unreadable:"),
+        ("bob", f"bob/{SLUG}"[:11]),
+    ]
+
+
 @pytest.mark.parametrize(
     ("stamp", "found"),
     [
@@ -229,6 +240,64 @@ def test_paths_in_a_zip_lead_nowhere(name: str, tmp_path: Path) -> None:
         assert submission.student not in ("", ".", "..")
         read(submission)
     assert set(tmp_path.parent.rglob("*")) - set(before) == {tmp_path / "all.zip"}
+
+
+IMPERSONATIONS = {
+    "Moodle, by a file's name": (
+        f"Ann Lee_17_assignsubmission_file_Bob Orr_18_assignsubmission_file_{SLUG}.ipynb",
+        f"Bob Orr_18_assignsubmission_file_{SLUG}.ipynb",
+    ),
+    "Moodle, by a folder in her folder": (
+        f"Ann Lee_17_assignsubmission_file/Bob Orr_18_assignsubmission_file/{SLUG}.ipynb",
+        f"Bob Orr_18_assignsubmission_file/{SLUG}.ipynb",
+    ),
+    "Moodle, by nbgrader's folders in hers": (
+        f"Ann Lee_17_assignsubmission_file/Bob Orr_18/{SLUG}/{SLUG}.ipynb",
+        f"Bob Orr_18_assignsubmission_file/{SLUG}.ipynb",
+    ),
+    "Canvas, by a file's name": (f"leeann_17_1_orrbob_18_2_{SLUG}.ipynb", f"orrbob_18_2_{SLUG}.ipynb"),
+    "nbgrader, by nbgrader's folders in hers": (f"lee/{SLUG}/orr/{SLUG}/{SLUG}.ipynb", f"orr/{SLUG}/{SLUG}.ipynb"),
+    "nbgrader, by a file's name": (f"lee/{SLUG}/orr_{SLUG}-9.ipynb", f"orr/{SLUG}/{SLUG}.ipynb"),
+}
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["folder", "zip"])
+@pytest.mark.parametrize("way", IMPERSONATIONS)
+def test_nobody_hands_in_for_another(way: str, packed: bool, tmp_path: Path) -> None:
+    """What a student names as she likes is below, or behind, what says whose it is."""
+    hers, his = IMPERSONATIONS[way]
+    source = zip_of(tmp_path / "all.zip", hers, his) if packed else folder_of(tmp_path / "all", hers, his)
+    ann, bob = gathered(source)
+    assert "lee" in ann.student.lower()
+    assert "orr" in bob.student.lower()
+    assert [read(ann), read(bob)] == [hers, his]
+
+
+def test_a_folder_of_ones_own_goes_before_a_file_in_anothers(tmp_path: Path) -> None:
+    """Where each has a folder, a file in one that is called as if it were another's is nobody's."""
+    submissions, strays = collect(folder_of(tmp_path, f"ann/bob_{SLUG}-9.ipynb", f"bob/{SLUG}.ipynb"), SLUG)
+    assert [(s.student, read(s)) for s in submissions] == [("bob", f"bob/{SLUG}.ipynb")]
+    assert strays == [f"ann/bob_{SLUG}-9.ipynb"]
+
+
+def test_a_member_that_is_in_a_zip_twice(tmp_path: Path) -> None:
+    """The later one is there, as in any tool that unpacks it."""
+    with pytest.warns(UserWarning, match="Duplicate"):
+        zip_of(tmp_path / "all.zip", f"ann_{SLUG}.ipynb", f"ann_{SLUG}.ipynb")
+    (submission,) = gathered(tmp_path / "all.zip")
+    assert read(submission) == f"ann_{SLUG}.ipynb"
+
+
+def test_a_member_that_needs_a_password(tmp_path: Path) -> None:
+    """One student's trouble."""
+    path = zip_of(tmp_path / "all.zip", f"ann_{SLUG}.ipynb", f"bob_{SLUG}.ipynb")
+    data = bytearray(path.read_bytes())
+    for magic, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        data[data.index(magic) + flags] |= 1
+    path.write_bytes(data)
+    ann, bob = gathered(path)
+    assert "password required" in read(ann)
+    assert read(bob) == f"bob_{SLUG}.ipynb"
 
 
 def test_a_zip_bomb_is_read_no_further_than_a_submission_may_be_long(tmp_path: Path) -> None:

@@ -201,7 +201,7 @@ def held(path: Path) -> Iterator[None]:
 
 def test_a_locked_gradebook_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While opening and while writing, with what to do, without a traceback of nbgrader's."""
-    monkeypatch.setattr(module, "SQLITE_SECONDS", 0)
+    monkeypatch.setattr(module, "LOCK_SECONDS", 0)
     path = tmp_path / "g.db"
     with Writer(database_url(str(path)), BUNDLE) as writer:
         with held(path), pytest.raises(Stopped, match="Another program holds the gradebook") as stopped:
@@ -235,7 +235,7 @@ def test_a_lock_that_passes_is_waited_for(tmp_path: Path) -> None:
     [
         ("nosuchkind://x/y", MISUSED, "is not a database"),
         ("://", MISUSED, "is not a database"),
-        ("oracle+cx_oracle://u:secret@localhost/x", MISUSED, "need the Python package"),
+        ("oracle+cx_oracle://u:secret@localhost/x", MISUSED, "oracle databases need a Python package"),
     ],
 )
 def test_what_is_no_database_is_said(database: str, code: int, said: str) -> None:
@@ -253,9 +253,7 @@ def test_a_file_that_is_no_database_is_said(tmp_path: Path) -> None:
 
 def test_a_password_is_not_shown(tmp_path: Path) -> None:
     url = make_url(f"sqlite://user:secret@/{tmp_path}")
-    writer = Writer.__new__(Writer)
-    writer._url = url
-    with pytest.raises(Stopped) as stopped, writer._in_words():
+    with pytest.raises(Stopped) as stopped, module.faults_in_words(url):
         raise module.SQLAlchemyError("no")
     assert "secret" not in str(stopped.value)
 

@@ -3,8 +3,10 @@
 The child is a plain Python process without a sandbox: what is tested here is that nothing but data comes back, in time.
 """
 
+import contextlib
 import json
 import os
+import random
 import resource
 import signal
 import socket
@@ -12,17 +14,25 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+import traceback
+import tracemalloc
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_wire import FUZZ, mutated
 
 from course.build import source_notebook
 from course.exercises import Exercise
-from course.grading.referee import CellResult, Referee, TestCellError
-from course.grading.wire import LIMITS
+from course.grading.referee import CellResult, Referee, TestCellError, _Calls
+from course.grading.student import Excerpt, _reply
+from course.grading.wire import LIMITS, WireError, receive
 from course.mutants import REFERENCE, STUB, needed, notebook_rows, variants
 from course.rig import graded_cells
 from course.sources import chapters
@@ -192,6 +202,19 @@ def test_a_generator_advances_as_if_the_call_had_been_here():
         assert g(yours) is yours
     """
     passes(student, cell)
+
+
+def test_a_generator_that_stands_still_does_not_come_back():
+    """Its state is hers to choose, but not one that never changes: drawing from that never ends, whoever draws."""
+    student = """
+        def f(rng):
+            rng.bit_generator.state = rng.bit_generator.state | {"state": {"state": STATE, "inc": STEP}}
+    """
+    factor, state = 0x2360ED051FC65DA44385DF649FCCF645, 0xFFFFFFFFFFFFFF00  # the output that no normal is made of
+    step = (state - state * factor) % 2**128
+    source = student.replace("STATE", str(state)).replace("STEP", str(step))
+    cell = "import numpy as np\nrng = np.random.default_rng(0)\nf(rng)\nrng.standard_normal()"
+    assert "a generator that stands still" in fails(source, cell, QUICK)
 
 
 def test_a_cell_stands_on_its_own_and_the_student_does_not():
@@ -730,6 +753,69 @@ def test_answers_add_up_only_so_far(monkeypatch):
         assert child.cell("for _ in range(100):\n    f()").passed  # nothing is kept
 
 
+def test_small_arrays_add_up_as_well(monkeypatch):
+    """A thousand of them in each answer, of which none is large."""
+    monkeypatch.setattr("course.grading.referee.LIVE_BYTES", 50_000_000)
+    with Child("def f():\n    return [np.zeros(1000) for _ in range(1000)]") as child:
+        assert "too much memory" in child.cell("kept = [f() for _ in range(20)]").error
+        assert child.cell("for _ in range(20):\n    f()").passed
+
+
+def test_an_argument_that_comes_back_is_no_new_memory(monkeypatch):
+    """However often a function returns a part of what it was given."""
+    monkeypatch.setattr("course.grading.referee.LIVE_BYTES", 5_000_000)
+    passes("def f(x):\n    return x[1:]", "import numpy as np\nx = np.ones(10**5)\nfor _ in range(50):\n    f(x)")
+
+
+def test_a_cell_that_hangs_on_an_answer_is_no_faulty_cell(monkeypatch):
+    """What is endless with this answer may end with others; where nothing has come back, the cell is at fault."""
+    monkeypatch.setattr("course.grading.referee.LATE_SECONDS", 0.5)
+    with Child("def f():\n    return 1") as child:
+        result = child.cell("while f() == 1:\n    while True:\n        pass", QUICK)
+        assert result.error == "Stopped: the tests did not end in 2 seconds."
+        with pytest.raises(TestCellError, match="does not end"):
+            child.cell("while True:\n    pass", QUICK)
+
+
+def test_imports_are_not_on_the_time_of_a_cell(monkeypatch, tmp_path):
+    """The first cell that needs a large library must not fail for it, nor leave it half imported."""
+    (tmp_path / "takes_long.py").write_text("import time\ntime.sleep(3)\nVALUE = 1\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr("course.grading.referee.LATE_SECONDS", 0.5)
+    with Child("def f():\n    return 1") as child:
+        result = child.cell("import no_such_module_at_all as f2\nf()", QUICK)
+        assert "No module named" in result.error
+        result = child.cell("from takes_long import VALUE\nassert f() == VALUE", QUICK)
+    assert result.passed, result.error
+    assert result.seconds < 2
+
+
+UNSENDABLE = {  # plain, and small enough to come back, but not to be sent once more with something around it
+    "deep": "a = 1\n    for _ in range(31):\n        a = [a]\n    return a",
+    "many parts": "return [1] * 49_980",
+    "large": "return [np.broadcast_to(1.0, (2**21,)) for _ in range(4)]",
+    "an int": "return 2**255",
+}
+
+
+@pytest.mark.parametrize("returned", UNSENDABLE.values(), ids=UNSENDABLE)
+def test_an_answer_that_cannot_be_handed_on_is_hers(returned):
+    """A cell that calls a function with what another returned is no faulty cell because of that."""
+    student = f"def f():\n    {returned}\ndef g(x, y):\n    return 1"
+    cell = """
+        import numpy as np
+        middle = f()
+        g(4 * middle if type(middle) is int else middle, [np.ones(10)] * 50)
+    """
+    assert "g cannot be called with what is made of earlier answers" in fails(student, cell)
+
+
+def test_what_a_test_raises_is_a_failed_test():
+    """Also where it is no Exception, as what pytest raises; it must not end the run."""
+    cell = "import pytest\nwith pytest.raises(ValueError):\n    f(1)"
+    assert "DID NOT RAISE" in fails("def f(x):\n    return x", cell)
+
+
 # --- what a function may do
 
 
@@ -872,6 +958,11 @@ FORGERIES = {  # what she does in the call, and what the test gets for the call
         "line().sendall(frame(reply(number, 42, changed={'9:9': np.ones(2), 'x': np.zeros(1)})))",
         "42",
     ),
+    "changes of more than a message may hold": (
+        "a = np.broadcast_to(1.0, (2**21,))\n"
+        "    line().sendall(frame(reply(number, 42, changed={f'{i}:0': a for i in range(5)})))",
+        "too much memory",
+    ),
     "changes that are text": ("line().sendall(frame(reply(number, 42, changed={'1:0': 'text'})))", "not a reply"),
     "changes of another shape": ("line().sendall(frame(reply(number, 42, changed={'1:0': np.ones((9, 9))})))", "42"),
     "other containers afterwards": ("line().sendall(frame(reply(number, 42, after=([], {}))))", "42"),
@@ -916,6 +1007,19 @@ def test_forged_frames_are_answers_at_best(forge, expected, monkeypatch):
         assert referee.run_cell("assert g(1) == 1.0", ["g"]).passed
 
 
+def test_thousands_of_base_classes_take_no_time():
+    """Each of them held against each other would take a minute."""
+    student = FORGERY.replace(
+        "FORGE",
+        "b = ['ValueError'] * 24_000 + ['KeyError'] * 24_000\n"
+        "    line().sendall(frame(reply(number, 42, error=('E', b, '', ''))))",
+    )
+    with Child(student) as child:
+        result = child.cell("f(1)")
+    assert result.error == "E: "
+    assert result.seconds < 2
+
+
 def test_frames_sent_between_calls_end_the_calls():
     """A thread of hers that writes while nobody asks."""
     student = FORGERY.replace(
@@ -945,6 +1049,73 @@ def test_stale_connections_do_not_stand_in_for_the_next():
         assert referee.run_cell(f"f({child.listener.getsockname()!r})", ["f"]).passed
         result = referee.run_cell("f('nowhere')", ["f"])
         assert result.passed, result.error
+
+
+SMALL = replace(LIMITS, total_bytes=100_000, head_bytes=50_000, nodes=2000)
+
+
+def answered(line: socket.socket, change: Callable[[bytes], bytes]) -> None:
+    """An honest student's process, but for what happens to its answer on the way."""
+    names = {"f": lambda x, d: (d["a"].__imul__(2), x[1:], [x.sum(), d], {"b": 1 / d["b"]}), "np": np}
+    with contextlib.suppress(OSError, EOFError):
+        data = change(_reply(bytes(receive(line)), names, [], SMALL))
+        line.sendall(len(data).to_bytes(4, "little") + data)
+
+
+def raised(action: Callable[[], object]) -> Exception | None:
+    try:
+        action()
+    except Exception as error:
+        return error
+    return None
+
+
+@settings(derandomize=not FUZZ, database=None, deadline=None, max_examples=FUZZ or 300)
+@given(st.integers(0, 2**64))
+def test_a_mutated_answer_is_an_answer_or_an_error_of_hers(seed):
+    """Through the whole of a call: in 100 ms of processor time, with 5 MB, by an exception that the referee makes."""
+    chance = random.Random(seed)
+    here, there = socket.socketpair()
+    calls = _Calls(here, time.monotonic() + 5, Excerpt(1000), 0.5, SMALL, None)
+    x, d = np.arange(8.0), {"a": np.ones((2, 3)), "b": chance.choice([0, 2.0])}
+    guard = np.full(64, 7.0)
+    thread = threading.Thread(target=answered, args=(there, lambda data: mutated(chance, data, data)))
+    thread.start()
+    tracemalloc.start()
+    began = time.thread_time()
+    error = raised(lambda: calls.call("f", (x, d), {"d": guard[8:16]} if chance.random() < 0.1 else {}))
+    took, peak = time.thread_time() - began, tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    calls.close()
+    there.close()
+    thread.join()
+    if error is not None:
+        assert traceback.extract_tb(error.__traceback__)[-1].name in ("call", "_exchange"), error
+        assert not isinstance(error, WireError | TestCellError)
+        assert len(str(error)) < 30_000
+    assert took < 0.1
+    assert peak < 5e6
+    assert (guard[:8] == 7).all()
+    assert (guard[16:] == 7).all()
+
+
+def test_connections_without_end_are_not_all_dropped_first():
+    """Her code may open them faster than they are closed here."""
+    taken = []
+
+    class Endless:
+        def settimeout(self, seconds: float) -> None: ...
+
+        def accept(self) -> tuple[socket.socket, None]:
+            here, there = socket.socketpair()
+            taken.append(there)
+            assert len(taken) < 1000, "it never stops"
+            return here, None
+
+    referee = Referee(Endless(), (), QUICK, start=lambda: None)  # type: ignore[arg-type]
+    assert referee.run_cell("1 + 1", []).passed
+    for there in taken:
+        there.close()
 
 
 # --- test cells

@@ -1,5 +1,6 @@
 """What a submission can and cannot do, tried from inside of it; and that nothing of it stays."""
 
+import asyncio
 import contextlib
 import os
 import secrets
@@ -11,6 +12,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from queue import Empty
@@ -18,6 +20,7 @@ from queue import Empty
 import nbformat
 import psutil
 import pytest
+import zmq
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import KernelManager
 from jupyter_client.provisioning import KernelProvisionerFactory
@@ -25,7 +28,8 @@ from nbclient import NotebookClient
 from nbclient.exceptions import DeadKernelError
 
 from course.exercises import catalogue
-from course.grading.sandbox import Kernel, KernelLost, Limits, Sandbox, SandboxUnavailable
+from course.grading.sandbox import Kernel, KernelLost, Limits, Sandbox, SandboxUnavailable, _answers
+from course.grading.zygote import _Frames, _Watch
 from course.library import staged_files
 
 CANARY = "canary-" + secrets.token_hex(8)
@@ -267,6 +271,25 @@ def test_what_is_left_of_the_course_has_neither_answers_nor_expected_values(kern
     assert said == "True\n"
 
 
+def test_answers_are_covered_wherever_they_are_installed(tmp_path, monkeypatch):
+    """In a folder of packages of Python's or of the system's; the repository, where it lies in what is shown."""
+    packages, system = tmp_path / "own" / "site-packages", tmp_path / "usr"
+    repository = system / "src" / "app"
+    python = repository / ".venv"
+    places = [packages, system / "local" / "lib" / f"python3.{sys.version_info.minor}" / "dist-packages"]
+    hidden = [place / name for place in places for name in ("rnnlib", "course")]
+    hidden += [repository / name for name in ("rnnlib", "solutions", "course", "_build")]
+    for place in [*hidden, *(place / "numpy" for place in places), python]:
+        place.mkdir(parents=True)
+    (repository / "pyproject.toml").touch()
+    monkeypatch.setattr(sys, "path", [*sys.path, *map(str, places)])
+    monkeypatch.setattr("course.grading.sandbox.__file__", str(repository / "course" / "grading" / "sandbox.py"))
+    monkeypatch.setattr(sys, "prefix", str(python))
+    assert set(_answers([system, packages])) == set(hidden)
+    monkeypatch.setattr("course.grading.sandbox.__file__", str(tmp_path / "elsewhere" / "course" / "grading" / "x.py"))
+    assert set(_answers([system, packages])) == set(hidden[:4])
+
+
 def test_the_environment_of_the_grader_is_not_there(kernel):
     """Neither in its own environment nor in that of any process it sees; memory of others is closed."""
     said = run(
@@ -409,6 +432,56 @@ def test_system_calls_that_lead_out_are_refused(kernel):
     assert said == "True\n"
 
 
+def test_memory_that_no_limit_counts_is_refused(sandbox):
+    """Shared memory without a file, /dev/zero mapped, pages lent to a pipe; what has a file or is private works."""
+    with sandbox.kernel({}) as kernel:
+        said = run(
+            kernel,
+            """
+            import ctypes, mmap, multiprocessing, os, socket
+            import numpy as np
+            def refused(action):
+                try:
+                    print("went through:", action())
+                except OSError:
+                    pass
+            def zeros():
+                with open("/dev/zero", "r+b") as file:
+                    return mmap.mmap(file.fileno(), 1 << 20)
+            def lent():
+                if ctypes.CDLL(None, use_errno=True).vmsplice(os.pipe()[1], None, 0, 0) < 0:
+                    raise OSError(ctypes.get_errno())
+            refused(lambda: mmap.mmap(-1, 1 << 20))
+            refused(zeros)
+            refused(lent)
+            mmap.mmap(-1, 1 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)[0] = 1
+            print(np.memmap("/tmp/map", dtype="f8", mode="w+", shape=(10,)).sum())
+            with multiprocessing.get_context("fork").Pool(2) as pool:
+                print(pool.map(abs, [-1, 2]))
+            """,
+        )
+    assert said == "0.0\n[1, 2]\n"
+
+
+def test_out_of_band_data_is_refused(kernel):
+    """It has been the way out of other sandboxes; an ordinary byte passes."""
+    said = run(
+        kernel,
+        """
+        import socket
+        one, other = socket.socketpair()
+        for action in (lambda: one.send(b"x", socket.MSG_OOB), lambda: other.recv(1, socket.MSG_OOB)):
+            try:
+                print("went through:", action())
+            except PermissionError:
+                pass
+        one.sendmsg([b"y"])
+        print(other.recv(1))
+        """,
+    )
+    assert said == "b'y'\n"
+
+
 def test_it_cannot_end_what_started_it(sandbox):
     """Signals to its parent, its group and to everybody reach nobody outside, and the sandbox goes on."""
     with sandbox.kernel({}) as other, sandbox.kernel({}) as kernel:
@@ -456,6 +529,63 @@ def test_processor_time(sandbox, source):
         assert run(kernel, source).endswith("(dead)")
         assert time.monotonic() - begin < 12
         assert kernel.reason == "it used more than 1 seconds of processor time"
+
+
+def test_processor_time_of_processes_that_nobody_waits_for(sandbox):
+    """Where SIGCHLD is ignored, no parent's account has their time; it counts all the same."""
+    source = """
+    import os, signal, time
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    while True:
+        child = os.fork()
+        if child == 0:
+            end = time.process_time() + 0.4
+            while time.process_time() < end: pass
+            os._exit(0)
+        while os.path.exists(f"/proc/{child}"): time.sleep(0.05)
+    """
+    with sandbox.kernel({}, Limits(processor_seconds=4)) as kernel:
+        assert run(kernel, source, 40).endswith("(dead)")
+        assert kernel.reason == "it used more than 4 seconds of processor time"
+
+
+def test_many_that_compute_side_by_side_are_too_much():
+    """They would leave nothing of the processor to the submissions beside them, whose calls have time limits."""
+    order = {"limits": asdict(Limits()), "address": "", "message_bytes": 0}
+    watch = _Watch(0, None, 0, order)  # type: ignore[arg-type]
+    assert [watch.excess(seconds, seconds, 1, 0) for seconds in (1, 10, 119, 121)] == [None, None, None, "processor"]
+    assert [watch.excess(2 * seconds, seconds, 8, 0) for seconds in (2, 7, 9, 50)] == [None, None, *["parallel"] * 2]
+    assert watch.excess(0, 50, 65, 0) == "processes"
+    assert watch.excess(0, 50, 1, 1025 << 20) == "memory"
+
+
+def test_the_grader_comes_first(kernel):
+    """A kernel is less urgent than a grader, and cannot change that."""
+    said = run(kernel, "import os\nprint(os.nice(0))\ntry: os.nice(-1)\nexcept PermissionError: print('no')")
+    assert said == "5\nno\n"
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+def test_memory_in_sockets_counts(sandbox, hidden):
+    """What is sent and not read lies in no process; also where processes do not show what they have open."""
+    source = f"""
+    import ctypes, os, socket, time
+    if {hidden}: ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)
+    for _ in range(2): os.fork()
+    kept = []
+    try:
+        while True:
+            kept += socket.socketpair()
+            for end in kept[-2:]:
+                end.setblocking(False)
+                try:
+                    while True: end.send(bytes(4096))
+                except BlockingIOError: pass
+    except OSError: time.sleep(20)
+    """
+    with sandbox.kernel({}, Limits(memory_mb=300)) as kernel:
+        assert run(kernel, source) == "(dead)"
+        assert kernel.reason == "it used more than 300 MB of memory"
 
 
 def test_a_fork_bomb_stays_small(sandbox):
@@ -531,39 +661,113 @@ def test_a_loop_that_prints_is_cut_and_goes_on(sandbox):
         assert run(kernel, "print('next')") == "next\n"
 
 
-@pytest.mark.parametrize("way", ["messages", "frames"])
+LINE = """
+    import socket
+    for f in range(3, 64):
+        try:
+            s = socket.socket(fileno=f)
+            if s.getsockname() == b"\\0k-2" and not s.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                s.setblocking(True)
+                news = s
+            else:
+                s.detach()
+        except OSError:
+            pass
+"""
+FLOODS = {
+    "messages": """
+    kernel = get_ipython().kernel
+    from jupyter_client.session import Session
+    while True:
+        Session.send(kernel.session, kernel.iopub_socket, "stream", {"name": "stdout", "text": "x" * 100000})
+    """,
+    # More frames follow, says each of them: ZeroMQ keeps all until the last one, which never comes.
+    "frames": f"""{LINE}
+    frame = bytes([3]) + (1 << 16).to_bytes(8, "big") + bytes(1 << 16)
+    while True:
+        news.sendall(frame)
+    """,
+    "empty frames": f"{LINE}\n    news.sendall(bytes([1, 0]) * 600_000)\n    import time; time.sleep(9)",
+}
+
+
+@pytest.mark.parametrize("way", FLOODS)
 def test_a_flood_past_the_notebooks_streams_ends_the_kernel(sandbox, way):
     """Whole messages, or one message that never ends, written behind IPython's back: the reader's memory stays flat."""
-    sources = {
-        "messages": """
-            kernel = get_ipython().kernel
-            from jupyter_client.session import Session
-            while True:
-                Session.send(kernel.session, kernel.iopub_socket, "stream", {"name": "stdout", "text": "x" * 100000})
-            """,
-        "frames": """
-            import socket
-            # More frames follow, says each of them: ZeroMQ keeps all until the last one, which never comes.
-            frame = bytes([3]) + (1 << 16).to_bytes(8, "big") + bytes(1 << 16)
-            for f in range(3, 64):
-                try:
-                    s = socket.socket(fileno=f)
-                    if s.getsockname() == b"\\0k-2" and not s.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-                        news = s
-                        s.setblocking(True)
-                    else:
-                        s.detach()
-                except OSError:
-                    pass
-            while True:
-                news.sendall(frame)
-            """,
-    }
     before = psutil.Process().memory_info().rss
     with sandbox.kernel({}, SMALL) as kernel:
-        assert run(kernel, sources[way]).endswith("(dead)")
+        assert run(kernel, FLOODS[way]).endswith("(dead)")
         assert kernel.reason == "it put out more than 1280 kB"
     assert psutil.Process().memory_info().rss - before < 50 << 20
+
+
+def test_a_kernel_that_breaks_its_line_is_not_waited_for(sandbox):
+    """ZeroMQ drops a line with garbage on it, and would wait for the next one before it sends anything."""
+    garbage = """
+    import socket
+    for n in range(3, 64):
+        try:
+            s = socket.socket(fileno=n)
+        except OSError:
+            continue
+        if s.getsockname() == b"\\0k-1" and not s.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            s.setblocking(True)
+            s.send(bytes([255]) * 10_000)
+        s.detach()
+    """
+
+    async def asked() -> None:
+        client = kernel.manager.client()
+        client.start_channels()
+        await client.wait_for_ready(timeout=20)
+        client.execute(textwrap.dedent(garbage))
+        await asyncio.sleep(2)
+        client.execute("1")
+
+    with sandbox.kernel({}) as kernel:
+        began = time.monotonic()
+        with pytest.raises(zmq.Again):
+            asyncio.run(asked())
+        assert time.monotonic() - began < 15
+
+
+def test_frames_are_counted_however_they_come():
+    """In pieces of any size; an older protocol, whose frames look otherwise, is past counting."""
+    frames = [b"", b"x", b"y" * 255, b"z" * 70_000]
+    greeting = bytes([0xFF, *bytes(8), 0x7F, 3]).ljust(64, b"\0")
+    stream = greeting
+    for frame in frames * 3:
+        long = len(frame) > 255
+        stream += bytes([2 * long]) + len(frame).to_bytes(8 if long else 1, "big") + frame
+    for size in (1, 2, 3, 63, 64, 65, 1000, len(stream)):
+        counter = _Frames()
+        assert sum(counter.count(stream[i : i + size]) for i in range(0, len(stream), size)) == 12
+    for other in (greeting[:10] + b"\1" + greeting[11:], b"\1" + greeting[1:]):
+        assert _Frames().count(other) > 1 << 30
+
+
+@pytest.mark.parametrize("where", ["metadata", "data"])
+def test_millions_of_small_objects_do_not_become_any(sandbox, where):
+    """One message of a few megabytes would take the reader a gigabyte."""
+    content = {"data": {"text/plain": "x"}, "metadata": {}}
+    source = f"""
+    from jupyter_client.session import Session
+    kernel = get_ipython().kernel
+    content = {content}
+    content["{where}"]["x"] = [{{}}] * COUNT
+    Session.send(kernel.session, kernel.iopub_socket, "display_data", content, parent=kernel.get_parent())
+    """
+    with sandbox.kernel({}) as kernel:
+        cell = nbformat.v4.new_code_cell(textwrap.dedent(source.replace("COUNT", "1000")))
+        NotebookClient(nbformat.v4.new_notebook(cells=[cell]), km=kernel.manager, timeout=20).execute()
+        assert (cell.outputs[0].data, cell.outputs[0].metadata) == ({"text/plain": "x"}, {})
+    with sandbox.kernel({}) as kernel:
+        before = psutil.Process().memory_info().rss
+        cell = nbformat.v4.new_code_cell(textwrap.dedent(source.replace("COUNT", "3_000_000")))
+        with pytest.raises((KernelLost, DeadKernelError)):
+            NotebookClient(nbformat.v4.new_notebook(cells=[cell]), km=kernel.manager, timeout=20).execute()
+        assert kernel.reason == "it sent a message that is too long"
+        assert psutil.Process().memory_info().rss - before < 100 << 20
 
 
 @pytest.mark.parametrize(

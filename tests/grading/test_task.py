@@ -10,10 +10,12 @@ import made_submissions as made
 import nbformat
 import pytest
 from made_submissions import SLUG, cell_of
+from nbclient.exceptions import DeadKernelError
 
 from course.grading import task
 from course.grading.errors import WORKERS, Stopped
 from course.grading.referee import CellResult
+from course.grading.sandbox import KernelLost
 from course.grading.task import GRADED, UNREADABLE, Outcome, grade, grade_elsewhere
 
 QUICK = {"call_seconds": 3, "cell_seconds": 4, "test_seconds": 20}
@@ -67,6 +69,18 @@ def test_right_answers_get_all_points() -> None:
     assert (outcome.unanswered, outcome.diagnoses, outcome.trouble) == ([], [], False)
     assert set(outcome.seconds) == {"start", f"{SLUG}--setup", *FULL, *(f"{SLUG}--{e.name}" for e in BUNDLE.exercises)}
     assert "all as expected" in text_of(outcome, f"{SLUG}--softmax--hidden")
+
+
+def test_what_a_submission_used_is_counted() -> None:
+    """Her processor time and memory, with those of processes that she starts, apart from start and tests."""
+    child = "import os, time\nif os.fork() == 0:\n    end = time.process_time() + 0.5\n    x = bytearray(80 << 20)\n"
+    child += "    while time.process_time() < end:\n        pass\n    os._exit(0)\nos.wait()"
+    idle = graded(made.handed_in(BUNDLE)).used
+    busy = graded(made.handed_in(BUNDLE, change=lambda nb: nb.cells.insert(3, made.code(child)))).used
+    assert set(idle) == set(busy) == {"start", "cells", "warden", "tests", "around", "memory_mb"}
+    assert all(amount > 0 for amount in idle.values())
+    assert 0.4 < busy["cells"] - idle["cells"] < 1.5
+    assert 60 < busy["memory_mb"] - idle["memory_mb"] < 200
 
 
 def test_nothing_written_gets_none_and_is_told_apart() -> None:
@@ -182,6 +196,11 @@ def test_what_a_student_defines_reaches_her_functions_in_order() -> None:
     assert lost(graded(data)) == zero("shapes")
 
 
+def test_the_line_of_hers_that_failed_is_shown() -> None:
+    outcome = graded(wrong("softmax", BROKEN["an exception"]))
+    assert "in softmax, line 2: return 1 / 0" in text_of(outcome, f"{SLUG}--softmax--check")
+
+
 def test_a_warning_decides_nothing() -> None:
     """Stock nbgrader gives no points where something is written to stderr."""
     lines = made.right()["softmax"].splitlines()
@@ -209,6 +228,42 @@ def test_a_fault_of_the_grader_is_no_zero(monkeypatch: pytest.MonkeyPatch) -> No
     outcome = graded(made.handed_in(BUNDLE))
     assert (outcome.status, outcome.is_final, set(outcome.scores.values())) == (UNREADABLE, False, {None})
     assert "ZeroDivisionError" in outcome.notes[0]
+
+
+LOSSES = [
+    ("Sandbox._launch", KernelLost("no start"), "no start"),
+    ("_Client.async_start_new_kernel_client", RuntimeError("Kernel died"), "Kernel died"),
+    ("_Client.async_start_new_kernel_client", DeadKernelError("dead"), "DeadKernelError"),
+    ("_Client.async_execute_cell", DeadKernelError("dead"), "its kernel ended"),
+    ("_Client.async_execute_cell", KernelLost("bytes"), "no message of Jupyter's"),
+    ("_Client._serve", KernelLost("bytes"), "no message of Jupyter's"),
+    ("_Client._async_check_alive", DeadKernelError("dead"), "its kernel ended"),
+    ("Referee.run_cell", ConnectionResetError("gone"), "no message of Jupyter's"),
+]
+
+
+@pytest.mark.parametrize(("where", "fault", "said"), LOSSES, ids=[f"{where}: {fault!r}" for where, fault, _ in LOSSES])
+@pytest.mark.parametrize("at", [1, 4, None])
+def test_a_kernel_may_be_lost_anywhere(
+    monkeypatch: pytest.MonkeyPatch, where: str, fault: Exception, said: str, at: int | None
+) -> None:
+    """Once, or each time: there is an outcome, and no point is lost without a word about it."""
+    owner, name = where.split(".")
+    work, count = getattr(getattr(task, owner), name), iter(range(1, 1000))
+
+    def lose(*args: Any, **more: Any) -> Any:
+        if at in (None, next(count)):
+            raise fault
+        return work(*args, **more)
+
+    monkeypatch.setattr(getattr(task, owner), name, lose)
+    outcome = graded(made.handed_in(BUNDLE))
+    assert outcome.is_final or set(outcome.scores.values()) == {None}
+    assert outcome.trouble or lost(outcome) == {}
+    assert not outcome.notes or said in " ".join(outcome.notes)
+    if at is None:
+        assert said in " ".join(outcome.notes)
+        assert outcome.trouble
 
 
 def test_a_worker_of_another_version_grades_nothing() -> None:

@@ -5,6 +5,8 @@ import functools
 import io
 import json
 import math
+import os
+import random
 import socket
 import threading
 import time
@@ -22,8 +24,11 @@ from course.grading import wire
 from course.grading.wire import LIMITS, MAGIC, Kept, Memory, WireError, decode, encode, pack, receive, send, unpack
 from rnnlib.elman import elman_step
 
+FUZZ = int(
+    os.environ.get("FUZZ", "0")
+)  # how many examples of each fuzz, and then new ones; else a few, always the same
 steady = settings(derandomize=True, database=None, deadline=None, max_examples=150)
-fuzzed = settings(derandomize=True, database=None, deadline=None, max_examples=600)
+fuzzed = settings(derandomize=not FUZZ, database=None, deadline=None, max_examples=FUZZ or 600)
 
 DTYPES = st.sampled_from([np.dtype(code) for code in "?bhilqBHILQefd"])
 SHAPES = hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4)
@@ -303,6 +308,12 @@ REFUSED = {
 }
 
 
+@pytest.mark.parametrize("named", [*wire._TYPES.values(), *wire._DTYPES.values()], ids=str)
+def test_every_type_and_dtype_has_a_spelling(named):
+    """Each comes back as itself."""
+    assert decode(encode([named])) == [named]
+
+
 @pytest.mark.parametrize("value", REFUSED.values(), ids=REFUSED)
 def test_anything_else_is_refused(value):
     """At any depth, in words, and at once."""
@@ -446,6 +457,99 @@ def test_mutated_messages_do_no_harm(value, data):
         to = min(len(written), at + data.draw(st.integers(0, 8)))
         written[at:to] = data.draw(st.binary(max_size=8) | st.just(bytes(written[at:to]) * 3))
     harmless(bytes(written))
+
+
+ARGUMENTS = {"x": np.arange(6.0), "y": np.arange(12.0).reshape(3, 4).T, "rng": np.random.default_rng(0)}
+SENT, KNOWN = pack([*ARGUMENTS.values(), np.zeros((4, 2))[:, 0], toys.leaky_step])
+VIEW = ARGUMENTS["x"][1:4]
+REPLIES = [  # what a student's function may well return, and what a message may speak of in it
+    {"number": 1, "value": 1.5, "error": None, "said": "", "after": None, "changed": {}},
+    {"number": 2, "value": (np.ones((3, 2)), [np.float32(1), True]), "error": None, "said": "x", "after": None},
+    {"number": 3, "value": None, "error": ("KeyError", ["KeyError", "LookupError"], "'W'", "in f, line 1"), "said": ""},
+    {
+        "value": [VIEW, VIEW[::-1], ARGUMENTS["y"], ARGUMENTS["y"][0], np.broadcast_to(VIEW, (2, 3))],
+        "changed": {"1:0": VIEW},
+    },
+    {"value": [ARGUMENTS["rng"], np.random.default_rng(1), toys.leaky_step, np.float64, np.dtype("f4"), 2**200]},
+    {"after": ([np.zeros((0, 3)), {"a": [{}, (), "é𝄞"]}], {}), "changed": {f"1:{i}": np.full(i, i) for i in range(9)}},
+]
+VALID = [pack(reply, LIMITS, KNOWN)[0] for reply in REPLIES]
+TOKENS = [
+    b"-1",
+    b"0",
+    b"7",
+    b"99999999999",
+    b"1e400",
+    b"NaN",
+    b"null",
+    b"true",
+    b"[]",
+    b"{}",
+    b'"x"',
+    b"[[",
+    b"9" * 300,
+]
+
+
+def mutated(chance: random.Random, valid: bytes, other: bytes) -> bytes:
+    """A message with bits flipped, pieces cut out, repeated or taken from another, numbers and lengths that lie."""
+    data = bytearray(valid)
+    for _ in range(chance.choice([0, *[1] * 5, *[3] * 4])):
+        at, size = chance.randrange(len(data) + 1), chance.randint(1, 60)
+        match chance.randrange(7):
+            case 0 if at < len(data):
+                data[at] ^= 1 << chance.randrange(8)
+            case 1:
+                del data[at : at + size]
+            case 2:
+                del data[at:]
+            case 3:
+                start = chance.randrange(len(other))
+                data[at:at] = other[start : start + size]
+            case 4:
+                data[at:at] = data[at : at + size] * chance.randint(1, 20)
+            case 5:
+                data[4:8] = chance.choice([0, 1, at, max(0, len(data) - 8), 2**31, 2**32 - 1]).to_bytes(4, "little")
+            case 6:
+                digits = [i for i, byte in enumerate(data) if 48 <= byte < 58]
+                if digits:
+                    data[(where := chance.choice(digits)) : where + 1] = chance.choice(TOKENS)
+    return bytes(data)
+
+
+def mutated_reply(seed: int) -> bytes:
+    chance = random.Random(seed)
+    return mutated(chance, chance.choice(VALID), chance.choice(VALID))
+
+
+@fuzzed
+@given(st.integers(0, 2**64))
+def test_mutated_replies_do_no_harm(seed):
+    """Within 50 ms of processor time and 2 MB, and nothing of the arguments is written."""
+    data = mutated_reply(seed)
+    before = [a.tobytes() for a in KNOWN.arrays]
+    tracemalloc.start()
+    began = time.thread_time()
+    harmless(data, KNOWN)
+    took, peak = time.thread_time() - began, tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert took < 0.05
+    assert peak < 2e6
+    assert [a.tobytes() for a in KNOWN.arrays] == before
+
+
+def test_what_is_mutated_is_valid_before():
+    """And some of it is afterwards: the fuzz gets past the first look."""
+    for data in VALID:
+        unpack(data, LIMITS, KNOWN, KNOWN.functions.__getitem__)
+    passed = 0
+    for seed in range(2000):
+        try:
+            unpack(mutated_reply(seed), LIMITS, KNOWN, KNOWN.functions.__getitem__)
+            passed += 1
+        except WireError:
+            continue
+    assert 100 < passed < 1900
 
 
 NUMBERS = st.integers(-2, 6) | st.sampled_from([2**31, 2**63, 2**64, -(2**63), 2**200, True, None, 1.5, "1"])
