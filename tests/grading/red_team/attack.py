@@ -66,7 +66,7 @@ class Attack:
     deserved: float | None  # points; None: a person must look
     status: str | None = None  # Outcome.status, or None for either of graded / graded with notes
     says: str = ""  # a piece of a note or an output that must be there
-    seconds: float = 20  # the most that grading may take
+    seconds: float = 40  # the most that grading may take
     bundle: Callable[[], Bundle] = default_bundle
     stock: bool = True  # also handed to stock nbgrader in the comparison
     after: Callable[[Outcome], None] | None = None  # more to look at afterwards

@@ -9,7 +9,7 @@ import made_submissions as made
 import nbformat
 
 from course.grading.bundle import Bundle
-from course.grading.task import NOTED, Outcome
+from course.grading.task import GRADED, NOTED, Outcome
 from red_team.attack import CANARIES, FULL, MARK, SHAPES, Attack, cells, function
 from red_team.bundles import credit_bundle
 
@@ -387,6 +387,7 @@ ENDINGS = {
     "closed-sockets": ("Closes every file and socket of its process.", "import os\nos.closerange(0, 4096)"),
 }
 
+POLITE = ("exit-call", "restart")  # asked in a way that need not be heard: nothing is lost, nothing to be said
 IGNORES = {
     "swallows-interrupts": (
         "Catches every interrupt and goes on.",
@@ -402,9 +403,9 @@ IGNORES = {
 
 def endings() -> Iterator[Attack]:
     for name, (told, source) in ENDINGS.items():
-        yield Attack(
-            f"{name}-in-a-cell", "the kernel", f"{told[:-1]}, in a cell; all answers are right.", honest(source), FULL
-        )
+        said = f"{told[:-1]}, in a cell; all answers are right."
+        status = GRADED if name in POLITE else None
+        yield Attack(f"{name}-in-a-cell", "the kernel", said, honest(source), FULL, status)
     for name in ("exit", "segfault"):
         told, source = ENDINGS[name]
         body = "\n    ".join(["def softmax(logits):", *source.splitlines()])
