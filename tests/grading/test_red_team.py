@@ -271,3 +271,11 @@ def test_stock_nbgrader_does_what_the_table_says(name: str) -> None:
     points = sum(attack.bundle().points.values())
     assert stock.verdict(attack.deserved, found.score, points) == SAMPLE[name]
     assert ("another student's grade was changed" in found.harm) == (name == "gradebook")
+
+
+def test_a_stock_grader_that_hangs_is_ended(canaries: Canaries, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With all that runs in its container."""
+    (attack,) = (attack for attack in ATTACKS if attack.name == "pipe")
+    monkeypatch.setattr(stock, "ATTACK_SECONDS", 8)
+    assert stock.handed_to_stock(attack).score == "hung"
+    assert canaries.harm() == []

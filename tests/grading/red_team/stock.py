@@ -5,6 +5,7 @@ bubblewrap with a read-only system, a course folder and a home in memory, no net
 and time; and as a user who is nobody.
 """
 
+import contextlib
 import importlib.metadata
 import json
 import platform
@@ -13,11 +14,11 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
 from made_submissions import SLUG
 from rich.progress import track
 
@@ -93,7 +94,7 @@ def _judged(probed: dict[str, Any]) -> Stock:
     return Stock("a person looks" if waits else score, harm)
 
 
-@contextmanager
+@contextlib.contextmanager
 def _course_folder(bundle: Bundle) -> Iterator[Path]:
     """nbgrader's course folder: source, gradebook, and a neighbor who has handed in and has been graded."""
     with tempfile.TemporaryDirectory(prefix="stock-", dir="/tmp", ignore_cleanup_errors=True) as name:
@@ -117,9 +118,17 @@ def _contained(folder: Path) -> tuple[str, bool]:
             try:
                 said, ended = run.communicate(timeout=ATTACK_SECONDS)[0], True
             except subprocess.TimeoutExpired:
-                run.kill()  # and with it all that is in the container
+                _kill(run.pid)
                 said, ended = run.communicate()[0], False
     return said.decode(errors="replace"), ended
+
+
+def _kill(pid: int) -> None:
+    """End a container: who only kills bubblewrap's outermost process leaves the inner ones running."""
+    outermost = psutil.Process(pid)
+    for process in [outermost, *outermost.children(recursive=True)]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 def _bubblewrap(folder: Path) -> list[str]:
