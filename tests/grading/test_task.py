@@ -197,8 +197,9 @@ def test_what_a_student_defines_reaches_her_functions_in_order() -> None:
 
 
 def test_the_line_of_hers_that_failed_is_shown() -> None:
+    """Lines are counted as the notebook shows them, the magic's own among them."""
     outcome = graded(wrong("softmax", BROKEN["an exception"]))
-    assert "in softmax, line 2: return 1 / 0" in text_of(outcome, f"{SLUG}--softmax--check")
+    assert "in softmax, line 3: return 1 / 0" in text_of(outcome, f"{SLUG}--softmax--check")
 
 
 def test_a_warning_decides_nothing() -> None:
