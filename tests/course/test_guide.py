@@ -84,7 +84,8 @@ def test_plans_mark_what_does_not_exist(name):
 
 def test_a_chapter_without_a_title_is_noticed(folder):
     """A new chapter has to be put into the plans."""
-    (folder / "plans.json").write_text(json.dumps({"chapters": {"03-definition": "x"}, "week": {}}))
+    known = {exercise.slug: "x" for exercise in catalogue().values() if exercise.slug != "04-elman"}
+    (folder / "plans.json").write_text(json.dumps({"chapters": known, "week": {}}))
     with pytest.raises(GuideError, match="no title for 04-elman"):
         guide.plan("week")
 
