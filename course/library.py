@@ -185,13 +185,21 @@ def stage(chapter: int, target: Path, exercises: Iterable[Exercise], library: Pa
 def staged_files(
     chapter: int, exercises: Iterable[Exercise], library: Path | None = None
 ) -> Iterator[tuple[Path, str]]:
-    """Each file of the staged library: its path below `rnnlib`, and its text."""
+    """Each file of the staged library: its path below `rnnlib`, and its text.
+
+    A module of a chapter that has no exercises yet is left out: nothing asks for it, and what stands in it
+    would give away answers of the chapters that have.
+    """
     library = library or reference()
     todo: dict[str, dict[str, Exercise]] = {}
+    exercises = list(exercises)
+    there = {exercise.slug for exercise in exercises}
     for exercise in exercises:
         if exercise.implements and chapter_number(exercise.slug) >= chapter:
             todo.setdefault(exercise.module or "", {})[exercise.name] = exercise
     for path in sorted(library.rglob("*.py")):
         relative = path.relative_to(library)
         module = ".".join(["rnnlib", *relative.with_suffix("").parts])
-        yield relative, stage_source(path.read_text(encoding="utf-8"), todo.get(module, {}))
+        source = path.read_text(encoding="utf-8")
+        if _chapter(ast.get_docstring(ast.parse(source))) in there | {None}:
+            yield relative, stage_source(source, todo.get(module, {}))
