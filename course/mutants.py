@@ -25,7 +25,7 @@ import nbformat
 from course.build import source_notebook
 from course.checks.data_file import load
 from course.checks.run import check_names
-from course.exercises import DATA, Exercise
+from course.exercises import DATA, Exercise, catalogue
 from course.library import functions, replace_lines, stage
 from course.rig import graded_cells, run_jobs
 from course.sources import ROOT, Chapter
@@ -141,7 +141,7 @@ def pytest_rows(chapter: Chapter, wanted: Iterable[Variant]) -> Iterator[str | N
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary) / "work"
         start(root)
-        stage(99, root, chapter.exercises)
+        stage(99, root, catalogue().values())
         notebook_path = root / f"{chapter.slug}.ipynb"
         notebook_path.write_text(nbformat.writes(source_notebook(chapter)), encoding="utf-8")
         for variant in wanted:
