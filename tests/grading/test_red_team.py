@@ -21,7 +21,8 @@ import made_submissions as made
 import nbformat
 import pytest
 from made_submissions import SLUG
-from red_team import ATTACKS, MARK, SHAPES, Attack, stock
+from red_team import ATTACKS, stock
+from red_team.attack import MARK, SHAPES, Attack
 from red_team.bundles import ESSAY
 from red_team.canaries import Canaries
 from red_team.ours import graded, hand_in, score_of

@@ -7,20 +7,7 @@ them all; `stock` hands them to stock nbgrader, for the comparison in the instru
 import importlib
 import pkgutil
 
-from red_team.attack import (
-    CANARIES,
-    FULL,
-    LIMITS,
-    MARK,
-    SHAPES,
-    SOFTMAX,
-    UNTOUCHED,
-    WRONG,
-    Attack,
-    cells,
-    default_bundle,
-    function,
-)
+from red_team.attack import Attack
 
 SORTS = ("magics", "notebooks", "files", "design", "processes")
 ATTACKS: list[Attack] = [
@@ -30,18 +17,4 @@ ATTACKS: list[Attack] = [
     for attack in importlib.import_module(f"{__name__}.{found.name}").ATTACKS
 ]
 
-__all__ = [
-    "ATTACKS",
-    "CANARIES",
-    "FULL",
-    "LIMITS",
-    "MARK",
-    "SHAPES",
-    "SOFTMAX",
-    "UNTOUCHED",
-    "WRONG",
-    "Attack",
-    "cells",
-    "default_bundle",
-    "function",
-]
+__all__ = ["ATTACKS"]

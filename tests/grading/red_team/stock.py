@@ -27,7 +27,8 @@ from course.grading.gradebook import Result, Writer, database_url
 from course.grading.sandbox import _Walls
 from course.grading.task import Outcome
 from course.sources import ROOT
-from red_team import ATTACKS, MARK, Attack
+from red_team import ATTACKS
+from red_team.attack import MARK, Attack
 from red_team.ours import graded, hand_in, score_of
 
 TARGET = ROOT / "book" / "instructors" / "_data" / "red_team.json"
