@@ -68,7 +68,7 @@ bench: $(READY)  ## measure speed against PyTorch, in ratios
 bench-grading: $(READY)  ## measure `course grade` beside nbgrader (Linux with bubblewrap; WRITE=1 keeps the figures for the guide)
 	$(PY) -m benchmarks.bench_grading $(if $(WRITE),--write)
 
-demo: $(READY)  ## make a small class of submissions, grade it with nbgrader, print the gradebook
+demo: $(READY)  ## make a class of submissions and a notebook of each chapter, grade them with nbgrader
 	$(PY) -m course demo
 
 lock: $(READY)  ## make requirements.txt from requirements.in (torch stays 2.13.0, its build tag is left to the platform)

@@ -1,5 +1,6 @@
 """The `course` command: for learners (start to doctor), for instructors (grade, report), for makers (build to demo)."""
 
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
@@ -229,14 +230,15 @@ def mutants(
 def demo(
     folder: Annotated[Path, typer.Argument(help="Where the class is made; emptied first.")] = Path("_build/demo"),
 ) -> None:
-    """Make a small class of made-up submissions, grade it with stock nbgrader, print the gradebook."""
-    from course.demo import run_demo
+    """Make a class for 04-elman and a notebook of each chapter, grade all with stock nbgrader, print the gradebook."""
+    from course.demo import run_chapter, run_demo
+    from course.sources import chapters
 
-    table = Table(title="04-elman, graded by `nbgrader autograde`")
+    table = Table(title="a class for 04-elman and a notebook of each chapter, graded by `nbgrader autograde`")
     for heading in ("student", "what was handed in", "score", "expected"):
         table.add_column(heading)
     wrong = 0
-    for row in run_demo(folder, console):
+    for row in chain(run_demo(folder, console), (run_chapter(c, folder, console) for c in chapters())):
         as_expected = row.score == row.expected
         wrong += not as_expected
         shown = ["no grade" if score is None else f"{score:g}" for score in (row.score, row.expected)]

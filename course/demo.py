@@ -1,4 +1,4 @@
-"""A small class of made-up submissions for 04-elman, graded with nbgrader's own commands.
+"""A class of made-up submissions for 04-elman and a notebook of each chapter, graded with nbgrader's own commands.
 
 It shows the way of a submission from hand-in to gradebook, and a test holds the scores against what they
 must be. Safe grading of submissions that nobody should trust is another matter; this is the plain way.
@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +28,7 @@ MUTANTS = [
     ("predict_next", "one-symbol-late"),
 ]
 
-__all__ = ["Graded", "Story", "make_class", "run_demo", "stories"]
+__all__ = ["Graded", "Story", "make_class", "run_chapter", "run_demo", "stories"]
 
 Notebook = nbformat.NotebookNode
 
@@ -42,7 +42,7 @@ class Story:
     answers: dict[str, str]  # exercise name to the source of the function
     earns: list[str]  # names of exercises that get full points
     change: Callable[[Notebook], None] = lambda notebook: None  # what else happened to the notebook
-    file_name: str = f"{SLUG}.ipynb"
+    file_name: str = ""  # as it was handed out, if empty
     graded: bool = True  # whether stock nbgrader finds it at all
 
 
@@ -124,16 +124,20 @@ def _tamper(notebook: Notebook) -> None:
 def make_class(root: Path) -> tuple[Chapter, list[Story]]:
     """Release the assignment in a course folder of its own and hand in every story's notebook."""
     chapter = Chapter(SOLUTIONS / SLUG)
-    text = released(chapter, root)
     told = stories(chapter)
+    _hand_in(chapter, told, root)
+    return chapter, told
+
+
+def _hand_in(chapter: Chapter, told: Iterable[Story], root: Path) -> None:
+    text = released(chapter, root)
     for story in told:
         notebook = nbformat.reads(text, as_version=4)
         _fill(notebook, chapter, story.answers)
         story.change(notebook)
-        path = root / "submitted" / story.student / SLUG / story.file_name
+        path = root / "submitted" / story.student / chapter.slug / (story.file_name or f"{chapter.slug}.ipynb")
         path.parent.mkdir(parents=True)
         nbformat.write(notebook, path)
-    return chapter, told
 
 
 def run_demo(folder: Path, console: Console) -> Iterator[Graded]:
@@ -141,12 +145,30 @@ def run_demo(folder: Path, console: Console) -> Iterator[Graded]:
     root = folder.resolve()
     shutil.rmtree(root, ignore_errors=True)
     chapter, told = make_class(root)
-    points = {exercise.name: exercise.total_points for exercise in chapter.exercises}
     with console.status(f"nbgrader autograde {SLUG}, {len(told)} students"):
-        _nbgrader("autograde", SLUG, root=root)
+        yield from _graded(chapter, told, root)
+
+
+def run_chapter(chapter: Chapter, folder: Path, console: Console) -> Graded:
+    """Hand in a notebook of a chapter in which all is right but the last exercise, which was never begun; grade it."""
+    root = folder.resolve() / "chapters"
+    shutil.rmtree(root / "submitted" / "ada" / chapter.slug, ignore_errors=True)
+    *written, last = chapter.exercises
+    names = [exercise.name for exercise in written]
+    right = {exercise.name: chapter.answer(exercise) for exercise in written}
+    story = Story("ada", f"{chapter.slug}, all but {last.name}", right, names)
+    _hand_in(chapter, [story], root)
+    with console.status(f"nbgrader autograde {chapter.slug}"):
+        return next(_graded(chapter, [story], root))
+
+
+def _graded(chapter: Chapter, told: Iterable[Story], root: Path) -> Iterator[Graded]:
+    """Run `nbgrader autograde` on what was handed in, and read the gradebook."""
+    points = {exercise.name: exercise.total_points for exercise in chapter.exercises}
+    _nbgrader("autograde", chapter.slug, root=root)
     for story in told:
         expected = float(sum(points[name] for name in story.earns)) if story.graded else None
-        yield Graded(story.student, story.told, _score(root, story.student), expected)
+        yield Graded(story.student, story.told, _score(root, chapter.slug, story.student), expected)
 
 
 def _nbgrader(*arguments: str, root: Path) -> None:
@@ -158,13 +180,13 @@ def _nbgrader(*arguments: str, root: Path) -> None:
         subprocess.run(command, cwd=ROOT, env=os.environ | {"PATH": path}, stdout=log, stderr=log, check=False)
 
 
-def _score(root: Path, student: str) -> float | None:
+def _score(root: Path, slug: str, student: str) -> float | None:
     """The score in the gradebook; None if nothing was graded, where stock nbgrader leaves a 0 all the same."""
-    if not (root / "autograded" / student / SLUG / f"{SLUG}.ipynb").exists():
+    if not (root / "autograded" / student / slug / f"{slug}.ipynb").exists():
         return None
     with Gradebook(f"sqlite:///{root / 'gradebook.db'}", "rnn-course") as gradebook:
         try:
-            submission = gradebook.find_submission(SLUG, student)
+            submission = gradebook.find_submission(slug, student)
         except MissingEntry:
             return None
         return float(submission.score)

@@ -3,7 +3,8 @@
 import pytest
 from rich.console import Console
 
-from course.demo import run_demo
+from course.demo import run_chapter, run_demo
+from course.sources import chapters
 
 
 @pytest.mark.timeout(600)
@@ -19,3 +20,13 @@ def test_a_class_of_twelve_gets_the_scores_it_must(tmp_path):
     assert rows["10-renamed"].score is None
     for broken in ("02-half", "07-syntax", "08-exception", "09-endless"):
         assert 0 < (rows[broken].score or 0) < full, broken
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("chapter", [pytest.param(c, id=c.slug) for c in chapters()])
+def test_a_notebook_of_each_chapter_gets_the_points_it_earns(chapter, tmp_path):
+    """All right but the last exercise, which was never begun: every point but those of that one."""
+    row = run_chapter(chapter, tmp_path, Console(quiet=True))
+    whole = sum(exercise.total_points for exercise in chapter.exercises)
+    assert row.score == row.expected == whole - chapter.exercises[-1].total_points
+    assert 0 < row.expected < whole
