@@ -1,8 +1,6 @@
 """What the instructor's guide shows: tables that its pages make from data files, the catalogue and the code.
 
-A data file in `book/instructors/_data` is written by a command; a page whose file is missing cannot be built. A file
-called `NAME_preliminary.json` stands in for one that takes hours to make; the page says so, and a test wants it gone
-once the other is there.
+A data file in `book/instructors/_data` is written by a command; a page whose file is missing cannot be built.
 """
 
 import json
@@ -25,7 +23,7 @@ MADE_BY = {
     "throughput": "make bench-grading WRITE=1",
 }
 
-__all__ = ["GuideError", "caution", "common_errors", "data", "exit_codes", "folds", "lines", "plain", "plan", "table"]
+__all__ = ["GuideError", "common_errors", "data", "exit_codes", "folds", "lines", "plain", "plan", "table"]
 
 
 class GuideError(Exception):
@@ -33,23 +31,11 @@ class GuideError(Exception):
 
 
 def data(name: str) -> Any:
-    """A data file of the guide, by its name without `.json`; a preliminary one only where there is no other."""
-    for path in (DATA / f"{name}.json", _preliminary(name)):
-        if path.exists():
-            return json.loads(path.read_text(encoding="utf-8"))
-    raise GuideError(f"{(DATA / name).relative_to(ROOT)}.json is missing; it is made by: {MADE_BY[name]}")
-
-
-def caution(name: str) -> Markdown:
-    """A warning on the page where its data are preliminary; else nothing."""
-    if (DATA / f"{name}.json").exists():
-        return Markdown("")
-    text = f"These figures are of a first, short run on a busy machine. `{MADE_BY[name]}` makes the final ones."
-    return Markdown(f":::{{admonition}} Preliminary\n:class: warning\n{text}\n:::")
-
-
-def _preliminary(name: str) -> Path:
-    return DATA / f"{name}_preliminary.json"
+    """A data file of the guide, by its name without `.json`."""
+    path = DATA / f"{name}.json"
+    if path.exists():
+        return json.loads(path.read_text(encoding="utf-8"))
+    raise GuideError(f"{path.relative_to(ROOT)} is missing; it is made by: {MADE_BY[name]}")
 
 
 def lines(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

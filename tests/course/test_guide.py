@@ -44,22 +44,6 @@ def test_a_missing_file_names_the_command_that_makes_it(folder):
         guide.data("red_team")
 
 
-def test_preliminary_data_are_told_and_give_way(folder):
-    """A page says that its figures are preliminary; once there are others, those are shown and nothing is said."""
-    (folder / "red_team_preliminary.json").write_text("[1]")
-    assert guide.data("red_team") == [1]
-    assert "make red-team" in guide.caution("red_team").data
-    (folder / "red_team.json").write_text("[2]")
-    assert guide.data("red_team") == [2]
-    assert guide.caution("red_team").data == ""
-
-
-def test_no_preliminary_file_is_left_behind():
-    """Where there is a final file, the preliminary one is deleted."""
-    left = [p.name for p in guide.DATA.glob("*_preliminary.json")]
-    assert not [name for name in left if (guide.DATA / name.replace("_preliminary", "")).exists()]
-
-
 def test_plain_text_is_no_markdown():
     """A dunder name is not bold, a tag is no tag; a bar is the table's business."""
     assert guide.plain("__import__ of <b> and *x* | $y$") == r"\_\_import\_\_ of \<b\> and \*x\* | \$y\$"
