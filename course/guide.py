@@ -6,7 +6,6 @@ A data file in `book/instructors/_data` is written by a command; a page whose fi
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from IPython.display import Markdown

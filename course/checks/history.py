@@ -5,7 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from course.checks.driver import drive
 from course.checks.run import CheckFailed, expect, holds
+from course.checks.streams import follow_bits
 
 __all__ = ["net_guesses", "train_by_nudging", "xor_stream"]  # for the notebook's experiment
 
@@ -335,15 +337,6 @@ def train_by_nudging(
 # --- xor_guess_step
 
 
-def _follow(step: Callable[..., Any], stream: list[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Guesses after the third bit and later, and what came after each."""
-    state, guesses = (np.full(3, 1 / 3), stream[0], stream[1]), []
-    for bit in stream[2:-1]:
-        state, p = step(state, bit)
-        guesses.append(p)
-    return np.array(guesses), np.array(stream[3:])
-
-
 def _plain_stream(seed: int, start: int, length: int = 90) -> list[int]:
     return [int(bit) for bit in xor_stream(np.random.default_rng(seed), length + 3, 1)[start : start + length, 0]]
 
@@ -370,8 +363,8 @@ def _(xor_guess_step):
 def _(xor_guess_step):
     for start in range(3):
         for seed in range(4):
-            guesses, came = _follow(xor_guess_step, _plain_stream(seed, start))
-            errors = ((guesses - came) ** 2)[30:]  # by then the place is known
+            guesses, came = drive(follow_bits, xor_guess_step, _plain_stream(seed, start))
+            errors = ((np.asarray(guesses, float) - came) ** 2)[30:]  # by then the place is known
             third = [i for i in range(len(errors)) if (i + 33 + start) % 3 == 2]
             rest = [i for i in range(len(errors)) if (i + 33 + start) % 3 != 2]
             expect(

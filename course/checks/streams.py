@@ -3,7 +3,9 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-__all__ = ["chunk_diary", "same_start", "stream_diary"]
+import numpy as np
+
+__all__ = ["chunk_diary", "follow_bits", "same_start", "stream_diary"]
 
 
 def stream_diary(scan: Callable[..., Any], inputs: list[int]) -> tuple[list[str], Any]:
@@ -23,6 +25,15 @@ def same_start(walk: Callable[..., Any]) -> tuple[bool, list[Any]]:
     start = [1.0]
     end, outputs = walk(_writing([]), start, [])
     return end is start, outputs
+
+
+def follow_bits(step: Callable[..., Any], stream: list[int]) -> tuple[list[float], list[int]]:
+    """What `xor_guess_step` guesses after the third bit and later, and what came after each."""
+    state, guesses = (np.full(3, 1 / 3), stream[0], stream[1]), []
+    for bit in stream[2:-1]:
+        state, p = step(state, bit)
+        guesses.append(p)
+    return guesses, stream[3:]
 
 
 def _told(diary: list[str], name: str, things: list[Any]) -> Iterator[Any]:

@@ -38,8 +38,18 @@ from course.sources import chapters
 
 ROOT = Path(__file__).parents[2]
 CHILD = """
-import contextlib, io, json, socket, sys
+import contextlib, io, json, signal, socket, sys
 from course.grading.student import serve
+
+busy = False
+
+
+def interrupted(*_):
+    if busy:  # one that comes late finds nothing to interrupt, as in a real kernel
+        raise KeyboardInterrupt
+
+
+signal.signal(signal.SIGINT, interrupted)
 
 shell = None
 names = {"__name__": "__main__"}
@@ -63,12 +73,14 @@ socket.socket(socket.AF_UNIX).connect(sys.argv[1])  # ready
 for line in sys.stdin:
     command = json.loads(line)
     try:
+        busy = True
         if command is None:
             serve(sys.argv[1], names if shell is None else None)
         else:
             run(command)
     except KeyboardInterrupt:
         pass
+    busy = False
 """
 
 
