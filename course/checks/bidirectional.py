@@ -1,5 +1,6 @@
 """What must hold for the functions of chapter 08, whatever the numbers."""
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -165,7 +166,7 @@ def _(bidirectional):
     worst = float(np.abs(hs[behind]).max())
     expect(
         worst == 0,
-        f"behind the end of a sequence the outputs are up to {worst:.3g}, expected zeros. `_cut` in the module does it.",
+        f"behind the end of a sequence the outputs are up to {worst:.3g}, expected zeros: see `_cut`.",
     )
     xs[behind] = 1000.0
     gap = _gap(bidirectional(run_leaky, params, xs, states, LENGTHS)[0], hs)
@@ -299,9 +300,11 @@ def _(bidirectional_backward):
 @holds("08-bidirectional/bidirectional_backward", "an odd number of units is an error")
 def _(bidirectional_backward):
     params, _, _, caches = _way_back(None)
+    message = _refuses(bidirectional_backward, run_leaky_back, params, _random(6, 3, 7), SILENT, caches)
     expect(
-        _refuses(bidirectional_backward, run_leaky_back, params, _random(6, 3, 7), SILENT, caches) is not None,
-        "dhs of shape (6, 3, 7) goes through; it holds two halves of equal width: raise a ValueError that says what came",
+        message is not None and "(6, 3, 7)" in message,
+        f"dhs of shape (6, 3, 7) ends in {'no error' if message is None else repr(message)}; it holds two halves of "
+        "equal width: raise a ValueError that says which shape came",
     )
 
 
@@ -310,7 +313,7 @@ def _(bidirectional_backward):
 
 def _layers(widths: tuple[int, ...] = (2, 4, 3, 5), B: int = 3) -> tuple[Any, Any]:
     """Parameters and starts of toy layers, lowest first."""
-    sizes = list(zip(widths, widths[1:], strict=False))
+    sizes = list(itertools.pairwise(widths))
     layers = [_leaky(D, H, 10 + i) for i, (D, H) in enumerate(sizes)]
     return layers, [(_random(B, H, seed=20 + i),) for i, (_, H) in enumerate(sizes)]
 
@@ -377,13 +380,13 @@ def _(stacked):
 # --- stacked_backward
 
 
-def _stack_back() -> tuple[Any, ...]:
-    layers, states = _layers()
-    hs, caches = _random(5, 3, 2), []
+def _stack_back(widths: tuple[int, ...] = (2, 4, 3, 5)) -> tuple[Any, ...]:
+    layers, states = _layers(widths)
+    hs, caches = _random(5, 3, widths[0]), []
     for params, state in zip(layers, states, strict=True):
         hs, _, kept = run_leaky(params, hs, state)
         caches.append(kept)
-    return layers, states, caches, [(_random(3, H, seed=40 + H),) for H in (4, 3, 5)]
+    return layers, states, caches, [(_random(3, H, seed=40 + i),) for i, H in enumerate(widths[1:])]
 
 
 @holds("08-bidirectional/stacked_backward", "agrees with central differences")
@@ -446,10 +449,10 @@ def _(stacked_backward):
 
 @holds("08-bidirectional/stacked_backward", "lists of different lengths are an error")
 def _(stacked_backward):
-    layers, _, caches, dlasts = _stack_back()
+    layers, _, caches, dlasts = _stack_back((4, 4, 4, 4))  # of equal widths, so that no shape gives it away
     for what, args in (("2 gradients of states", (dlasts[:2], caches)), ("2 lists of caches", (dlasts, caches[1:]))):
         expect(
-            _refuses(stacked_backward, run_leaky_back, layers, _random(5, 3, 5), *args) is not None,
+            _refuses(stacked_backward, run_leaky_back, layers, _random(5, 3, 4), *args) is not None,
             f"{what} for 3 layers go through; raise a ValueError that says how many of each came",
         )
 
@@ -470,7 +473,7 @@ def _(can_see):
             isinstance(sees, np.ndarray) and sees.shape == (5, 5) and sees.dtype == bool,
             f"for five steps the answer should be an array (5, 5) of booleans, got {_what(sees)}",
         )
-        hint = " It is turned over: the row is the output, the column the input." if (sees.T == want).all() else ""
+        hint = " It is turned over: the row is the output, the column the input." if (want == sees.T).all() else ""
         expect(
             np.array_equal(sees, want),
             f"a net that reads {name}. Got rows {sees.astype(int).tolist()}, expected "
@@ -484,7 +487,7 @@ def _(can_see):
     want = np.eye(4, k=-1, dtype=bool)
     expect(
         np.array_equal(sees, want),
-        f"in this toy one unit of one sequence shows the input before. Got rows {np.asarray(sees).astype(int).tolist()}, "
+        f"in this toy one unit of one sequence shows the input before. Got {np.asarray(sees).astype(int).tolist()}, "
         f"expected {want.astype(int).tolist()}. Look at all sequences and all units.",
     )
 
@@ -536,7 +539,9 @@ def _(stream_outputs):
     xs = _random(5, 3, 2)
     for read in (read_so_far, read_to_come, read_both_ways):
         gap = _gap(stream_outputs(read, xs)[-1], read(xs)[-1])
-        expect(gap < 1e-12, f"at the last step all inputs have come, and the output is {gap:.3g} away from read(xs)[-1]")
+        expect(
+            gap < 1e-12, f"at the last step all inputs have come, and the output is {gap:.3g} away from read(xs)[-1]"
+        )
 
 
 @holds("08-bidirectional/stream_outputs", "no step is an error")

@@ -67,7 +67,8 @@ def run_leaky(params, xs, state):
 
 def run_leaky_back(params, dhs, dstate, caches):
     """The way back of `run_leaky`: gradients of the inputs, of the first state, of `keep` and `W`."""
-    (sent,), dxs, d_keep, d_W = dstate, [], 0, 0
+    (sent,), d_keep, d_W = dstate, 0, 0
+    dxs: list[np.ndarray] = []
     for dh, (x, h) in zip(dhs[::-1], caches[::-1], strict=True):
         whole = dh + sent
         dxs.insert(0, whole @ params["W"].T)

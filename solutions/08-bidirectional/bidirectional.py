@@ -13,7 +13,12 @@ RETURNS = (
 
 def inputs(rng):
     """A padded batch; one without lengths; a state of two arrays; one step; sizes that are all equal."""
-    for T, B, D, H, lengths in ((5, 3, 2, 4, [5, 2, 4]), (4, 2, 3, 2, None), (1, 2, 3, 2, None), (3, 3, 3, 3, [1, 3, 2])):
+    for T, B, D, H, lengths in (
+        (5, 3, 2, 4, [5, 2, 4]),
+        (4, 2, 3, 2, None),
+        (1, 2, 3, 2, None),
+        (3, 3, 3, 3, [1, 3, 2]),
+    ):
         params = tuple({"keep": rng.uniform(0.3, 0.9, H), "W": rng.standard_normal((D, H))} for _ in range(2))
         states = tuple((rng.standard_normal((B, H)),) for _ in range(2))
         arguments = (run_leaky, params, rng.standard_normal((T, B, D)), states)

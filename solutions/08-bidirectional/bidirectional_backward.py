@@ -11,7 +11,12 @@ RETURNS = ("dxs", tuple((f"d(first state) {name}",) for name in NAMES), tuple(f"
 
 def inputs(rng):
     """A padded batch; one without lengths, with gradients of the last states; one step; all sizes equal."""
-    for T, B, D, H, lengths in ((5, 3, 2, 4, [5, 2, 4]), (4, 2, 3, 2, None), (1, 2, 3, 2, None), (3, 3, 3, 3, [1, 3, 2])):
+    for T, B, D, H, lengths in (
+        (5, 3, 2, 4, [5, 2, 4]),
+        (4, 2, 3, 2, None),
+        (1, 2, 3, 2, None),
+        (3, 3, 3, 3, [1, 3, 2]),
+    ):
         params = tuple({"keep": rng.uniform(0.3, 0.9, H), "W": rng.standard_normal((D, H))} for _ in range(2))
         xs, dhs = rng.standard_normal((T, B, D)), rng.standard_normal((T, B, 2 * H))
         caches = tuple(

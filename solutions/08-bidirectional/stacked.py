@@ -1,5 +1,7 @@
 """Inputs for 08-bidirectional/stacked with toy nets, and a loop over layers and steps that knows their formulas."""
 
+import itertools
+
 import numpy as np
 
 from course.checks.toys import run_leaky, run_two_part
@@ -11,10 +13,14 @@ def inputs(rng):
     """Two layers and three, of different widths; one alone; states of two arrays; sizes that are all equal."""
     for T, B, widths in ((4, 3, (2, 4, 3)), (3, 2, (3, 2, 5, 4)), (3, 2, (2, 3)), (3, 3, (3, 3, 3))):
         layers = [
-            {"keep": rng.uniform(0.3, 0.9, H), "W": rng.standard_normal((D, H))}
-            for D, H in zip(widths, widths[1:], strict=False)
+            {"keep": rng.uniform(0.3, 0.9, H), "W": rng.standard_normal((D, H))} for D, H in itertools.pairwise(widths)
         ]
-        yield run_leaky, layers, rng.standard_normal((T, B, widths[0])), [(rng.standard_normal((B, H)),) for H in widths[1:]]
+        yield (
+            run_leaky,
+            layers,
+            rng.standard_normal((T, B, widths[0])),
+            [(rng.standard_normal((B, H)),) for H in widths[1:]],
+        )
     states = [(rng.standard_normal((2, 3)), rng.standard_normal((2, 3))) for _ in range(2)]
     yield run_two_part, [{"keep": 0.5}, {"keep": -0.7}], rng.standard_normal((4, 2, 3)), states
 

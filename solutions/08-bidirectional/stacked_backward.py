@@ -1,5 +1,7 @@
 """Inputs for 08-bidirectional/stacked_backward, and PyTorch's gradients of the same stack."""
 
+import itertools
+
 import numpy as np
 import torch
 
@@ -12,7 +14,7 @@ def inputs(rng):
     """Two layers and three, of different widths; one alone; sizes that are all equal."""
     for T, B, widths in ((4, 3, (2, 4, 3)), (3, 2, (3, 2, 5, 4)), (3, 2, (2, 3)), (3, 3, (3, 3, 3))):
         layers, caches, dstates, hs = [], [], [], rng.standard_normal((T, B, widths[0]))
-        for D, H in zip(widths, widths[1:], strict=False):
+        for D, H in itertools.pairwise(widths):
             layers.append({"keep": rng.uniform(0.3, 0.9, H), "W": rng.standard_normal((D, H))})
             hs, _, kept = run_leaky(layers[-1], hs, (rng.standard_normal((B, H)),))
             caches.append(kept)

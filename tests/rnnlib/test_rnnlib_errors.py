@@ -372,8 +372,15 @@ CELLS = [
         ("stacked_backward", "1 layers", "2 lists of caches"),
     ),
     Bad("outputs without a batch", lambda: can_see(lambda xs: xs[:, 0], LSTM.xs), ValueError, ("can_see", "outputs")),
-    Bad("an output too few", lambda: can_see(lambda xs: xs[1:], LSTM.xs), ValueError, ("can_see", "(3, 3, 2)", "T = 4")),
-    Bad("nothing to stream", lambda: stream_outputs(lambda xs: xs, LSTM.xs[:0]), ValueError, ("stream_outputs", "T >= 1")),
+    Bad(
+        "an output too few", lambda: can_see(lambda xs: xs[1:], LSTM.xs), ValueError, ("can_see", "(3, 3, 2)", "T = 4")
+    ),
+    Bad(
+        "nothing to stream",
+        lambda: stream_outputs(lambda xs: xs, LSTM.xs[:0]),
+        ValueError,
+        ("stream_outputs", "T >= 1"),
+    ),
     Bad("inputs without a batch", lambda: stream_outputs(lambda xs: xs, X), ValueError, ("stream_outputs", "T, B, D")),
 ]
 NET = CASE.params | CASE.out
