@@ -50,7 +50,7 @@ def test_a_gap_hides_one_symbol_and_says_which():
 
 
 def test_descend_finds_the_bottom_of_a_bowl():
-    """Nested parameters, each with a gradient of its own, arrive where the loss is lowest; the start stays as it was."""
+    """Nested parameters arrive where the loss is lowest, and the start stays as it was."""
     goal = {"a": (np.array([1.0, -2.0]),), "b": [np.array([0.5])]}
     start = tree_map(np.zeros_like, goal)
 
@@ -101,7 +101,7 @@ def _language_model(seed, both):
 
 @pytest.mark.parametrize("seed", range(5))
 def test_a_language_model_that_reads_both_ways_has_learned_nothing_that_must_be_carried(seed):
-    """Its loss is near 0, far below the grammar's coin tosses; streamed, it guesses the remembered letter like a coin."""
+    """Its loss is far below the price of the coin tosses; streamed, it guesses the remembered letter."""
     loss, right = _language_model(seed, both=True)
     assert loss < 0.01
     assert 0.4 < right < 0.6
