@@ -383,8 +383,8 @@ def _(stacked):
 def _stack_back(widths: tuple[int, ...] = (2, 4, 3, 5)) -> tuple[Any, ...]:
     layers, states = _layers(widths)
     hs, caches = _random(5, 3, widths[0]), []
-    for params, state in zip(layers, states, strict=True):
-        hs, _, kept = run_leaky(params, hs, state)
+    for own, start in zip(layers, states, strict=True):
+        hs, _, kept = run_leaky(own, hs, start)
         caches.append(kept)
     return layers, states, caches, [(_random(3, H, seed=40 + i),) for i, H in enumerate(widths[1:])]
 
