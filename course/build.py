@@ -70,7 +70,9 @@ def _gap(a: Any, b: Any) -> float:
         return max(map(_gap, a, b), default=0.0) if len(a) == len(b) else np.inf
     if isinstance(a, str | bool) or a is None:
         return 0.0 if a == b else np.inf
-    return float(np.max(np.abs(np.asarray(a) - np.asarray(b)), initial=0.0)) if np.shape(a) == np.shape(b) else np.inf
+    if np.shape(a) != np.shape(b):
+        return np.inf
+    return float(np.max(np.abs(np.subtract(a, b, dtype=float)), initial=0.0))  # arrays of booleans have no difference
 
 
 def _fingerprint(mutant: Mutant, examples: list[tuple[Any, ...]]) -> list[Any]:

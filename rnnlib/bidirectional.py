@@ -84,7 +84,7 @@ def bidirectional_backward(
 
     Parameters
     ----------
-    run_back  the way back of `run`, such as `partial(backward_through_time, lstm_step_backward)`.
+    run_back  the way back of `run`: takes (params, dhs, dlast, caches), returns (dxs, dstart, grads).
     params    as in the forward pass.
     dhs       dL/dhs, (T, B, 2H); what stands behind the end of a sequence is ignored.
     dstates   gradient of each direction's last state that does not come through dhs; zeros if unused.

@@ -51,7 +51,7 @@ def stacked_backward(
 
     Parameters
     ----------
-    run_back  the way back of `run`, such as `partial(backward_through_time, lstm_step_backward)`.
+    run_back  the way back of `run`: takes (params, dhs, dlast, caches), returns (dxs, dstart, grads).
     layers    as in the forward pass.
     dhs       dL/dhs of the top layer, (T, B, H).
     dstates   gradient of each layer's last state that does not come through dhs; zeros if unused.

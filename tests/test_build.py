@@ -3,9 +3,10 @@
 import json
 
 import nbformat
+import numpy as np
 import pytest
 
-from course.build import EXERCISES, build, released, source_notebook, stale
+from course.build import EXERCISES, _gap, build, released, source_notebook, stale
 from course.checks.compare import differences
 from course.checks.data_file import load
 from course.exercises import DATA
@@ -108,3 +109,11 @@ def test_a_stale_file_is_reported(tmp_path, monkeypatch):
     orphan.write_text("{}", encoding="utf-8")
     assert stale(tmp_path / "nbgrader") == sorted([first, orphan])
     assert DATA.exists()
+
+
+def test_an_answer_of_booleans_is_held_against_its_oracle():
+    """Two arrays of True and False are equal, or 1 apart; NumPy has no difference of booleans."""
+    yes = np.array([True, False])
+    assert _gap(yes, yes.copy()) == 0
+    assert _gap((yes,), (~yes,)) == 1
+    assert _gap(yes, yes[:1]) == np.inf

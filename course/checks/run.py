@@ -250,18 +250,22 @@ def _is_plain(value: Any) -> bool:
 
 
 def _shapes(example: tuple[Any, ...]) -> str:
-    shown = []
-    for argument in example:
-        if isinstance(argument, np.ndarray):
-            shown.append(f"array {argument.shape}")
-        elif isinstance(argument, dict):
-            shown.append("{" + ", ".join(f"{k} {getattr(v, 'shape', v)}" for k, v in argument.items()) + "}")
-        elif isinstance(argument, tuple | list):
-            parts = [f"array {item.shape}" if isinstance(item, np.ndarray) else str(item)[:20] for item in argument]
-            shown.append("(" + ", ".join(parts[:4]) + (", ..." if len(parts) > 4 else "") + ")")
-        else:
-            shown.append(getattr(argument, "__name__", repr(argument)))
-    return ", ".join(shown)
+    return ", ".join(_shape(argument) for argument in example)
+
+
+def _shape(value: Any, depth: int = 0) -> str:
+    """What an argument is, in a few words: shapes of its arrays, two levels deep."""
+    if isinstance(value, np.ndarray):
+        return f"array {value.shape}"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{k} {getattr(v, 'shape', v)}" for k, v in value.items()) + "}"
+    if isinstance(value, tuple | list):
+        if depth == 2:
+            return f"a {type(value).__name__} of {len(value)}"
+        parts = [_shape(item, depth + 1) for item in value[:4]]
+        return "(" + ", ".join(parts) + (", ..." if len(value) > 4 else "") + ")"
+    name = getattr(value, "__name__", None)
+    return name or (str(value)[:20] if depth else repr(value))
 
 
 # --- hidden tests

@@ -6,7 +6,21 @@ whether `elman_step` is right already.
 
 import numpy as np
 
-__all__ = ["count_and_last", "fading_echo", "leaky_step", "running_total", "two_part_step"]
+__all__ = [
+    "count_and_last",
+    "fading_echo",
+    "leaky_step",
+    "read_both_ways",
+    "read_neighbors",
+    "read_one_thread",
+    "read_so_far",
+    "read_to_come",
+    "run_leaky",
+    "run_leaky_back",
+    "run_two_part",
+    "running_total",
+    "two_part_step",
+]
 
 
 def running_total(state, x):
@@ -36,3 +50,70 @@ def count_and_last(state, x):
     """A step for `scan` whose state is a tuple: how many inputs there were, and the last; puts out the change."""
     count, last = state
     return (count + 1, x), x - last
+
+
+# --- whole sequences, as directions of `bidirectional` and layers of `stacked` take them
+
+
+def run_leaky(params, xs, state):
+    """A `run` without squashing: h_t = keep * h_{t-1} + x_t W, with `keep` (H,) and `W` (D, H)."""
+    (h,), hs, caches = state, [], []
+    for x in xs:
+        caches.append((x, h))
+        h = params["keep"] * h + x @ params["W"]
+        hs.append(h)
+    return np.array(hs), (h,), caches
+
+
+def run_leaky_back(params, dhs, dstate, caches):
+    """The way back of `run_leaky`: gradients of the inputs, of the first state, of `keep` and `W`."""
+    (sent,), d_keep, d_W = dstate, 0, 0
+    dxs: list[np.ndarray] = []
+    for dh, (x, h) in zip(dhs[::-1], caches[::-1], strict=True):
+        whole = dh + sent
+        dxs.insert(0, whole @ params["W"].T)
+        d_keep, d_W = d_keep + (whole * h).sum(axis=0), d_W + x.T @ whole
+        sent = params["keep"] * whole
+    return np.array(dxs), (sent,), {"keep": d_keep, "W": d_W}
+
+
+def run_two_part(params, xs, state):
+    """A `run` whose state has two arrays: `two_part_step` at every step."""
+    hs, caches = [], []
+    for x in xs:
+        state, kept = two_part_step(params, x, state)
+        hs.append(state[0])
+        caches.append(kept)
+    return np.array(hs), state, caches
+
+
+# --- functions from inputs (T, B, D) to outputs (T, B, ...), for asking what an output depends on
+
+
+def read_so_far(xs):
+    """At each step the sum of the inputs up to it."""
+    return np.cumsum(xs, axis=0)
+
+
+def read_to_come(xs):
+    """At each step the sum of the inputs from it to the end, and 1 for each of them."""
+    return np.cumsum(xs[::-1] + 1, axis=0)[::-1]
+
+
+def read_both_ways(xs):
+    """The two above, side by side."""
+    return np.concatenate([read_so_far(xs), read_to_come(xs)], axis=-1)
+
+
+def read_neighbors(xs):
+    """At each step its own input and those next to it; two units that cancel."""
+    padded = np.concatenate([0 * xs[:1], xs, 0 * xs[:1]])
+    near = padded[:-2] + padded[1:-1] + padded[2:]
+    return np.concatenate([near, -near], axis=-1)
+
+
+def read_one_thread(xs):
+    """Only the last unit of the last sequence is alive: it puts out the input of the step before."""
+    hs = np.zeros_like(xs)
+    hs[1:, -1, -1] = xs[:-1, -1, -1]
+    return hs

@@ -15,6 +15,7 @@ import course.checks.data_file
 import course.exercises
 from course.checks import CheckFailed, check, check_names, compare_all, run_checks
 from course.checks.data_file import CheckData, Misconception, load, write
+from course.checks.run import _shapes
 from course.exercises import find
 
 GENERAL = ["gives the expected answers", "leaves its inputs as they were", "answers the same when asked again"]
@@ -106,6 +107,17 @@ def test_shapes_of_nested_arguments(toy):
     text = told(lambda params, x, state, *, phi="tanh": None, "cell_step")
     assert "example 1 of 1 ({W (3, 3)}, array (2, 3), (array (2, 3))):" in text
     assert "the result is None (is a `return` missing?), expected a tuple of 2: ((h,), (x, h_prev, h))" in text
+
+
+def test_arguments_of_arguments_are_told_by_their_shapes():
+    """Pairs of parameters, pairs of states and lists of caches: shapes, not the first digits of their numbers."""
+    W, h = np.ones((2, 3)), np.ones((4, 3))
+    caches = ([(h, h)] * 5, [(h, h)])
+    assert _shapes((len, ({"W": W}, {"W": W}), ((h,), (h,)))) == (
+        "len, ({W (2, 3)}, {W (2, 3)}), ((array (4, 3)), (array (4, 3)))"
+    )
+    told_of = "((a tuple of 2, a tuple of 2, a tuple of 2, a tuple of 2, ...), (a tuple of 2))"
+    assert _shapes((caches, 0.5, None)) == f"{told_of}, 0.5, None"
 
 
 @pytest.mark.parametrize(("function", "cause"), [(lambda x: x * x, "square"), (lambda x: -x - x, "sign")])

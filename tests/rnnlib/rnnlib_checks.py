@@ -16,6 +16,7 @@ import rnnlib
 from rnnlib.activations import sigmoid
 from rnnlib.bidirectional import bidirectional, bidirectional_backward, reverse_sequences
 from rnnlib.bptt import backward_through_time
+from rnnlib.causal import can_see, stream_outputs
 from rnnlib.contracts import match_shapes, take
 from rnnlib.elman import elman_init, elman_step, elman_step_backward
 from rnnlib.gradcheck import gradient_check, numerical_gradient
@@ -371,11 +372,17 @@ def _layer_calls(dtype: Any) -> dict[str, Callable[[], Call]]:
             stacked_backward,
             (run_back, layers, upper.dhs, dlasts, stacked(run, layers, xs, starts)[2]),
         ),
+        "causal.can_see": lambda: (can_see, (_so_far, xs)),
+        "causal.stream_outputs": lambda: (stream_outputs, (_so_far, xs)),
     }
 
 
 def _running_sum(total: Array, x: Array) -> tuple[Array, Array]:
     return total + x, total + x
+
+
+def _so_far(xs: Array) -> Array:
+    return np.cumsum(xs, axis=0)
 
 
 def _sum_of_squares(x: Array) -> float:

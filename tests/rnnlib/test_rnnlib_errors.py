@@ -11,6 +11,7 @@ from rnnlib_checks import Sizes, calls, make_case, make_cell_case
 
 from rnnlib.bidirectional import bidirectional, bidirectional_backward
 from rnnlib.bptt import backward_through_time
+from rnnlib.causal import can_see, stream_outputs
 from rnnlib.elman import elman_init, elman_step, elman_step_backward
 from rnnlib.gradcheck import gradient_check, numerical_gradient
 from rnnlib.gru import gru_init, gru_step
@@ -370,6 +371,17 @@ CELLS = [
         ValueError,
         ("stacked_backward", "1 layers", "2 lists of caches"),
     ),
+    Bad("outputs without a batch", lambda: can_see(lambda xs: xs[:, 0], LSTM.xs), ValueError, ("can_see", "outputs")),
+    Bad(
+        "an output too few", lambda: can_see(lambda xs: xs[1:], LSTM.xs), ValueError, ("can_see", "(3, 3, 2)", "T = 4")
+    ),
+    Bad(
+        "nothing to stream",
+        lambda: stream_outputs(lambda xs: xs, LSTM.xs[:0]),
+        ValueError,
+        ("stream_outputs", "T >= 1"),
+    ),
+    Bad("inputs without a batch", lambda: stream_outputs(lambda xs: xs, X), ValueError, ("stream_outputs", "T, B, D")),
 ]
 NET = CASE.params | CASE.out
 MEMORY = [
