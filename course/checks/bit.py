@@ -8,20 +8,22 @@ import numpy as np
 __all__ = ["bit_run", "bits", "overflows", "right_answers", "train_on_bits"]
 
 GAP, HIDDEN, BATCH = 100, 32, 32
-NOISE = 0.5
+INPUT_BIAS = -2.0  # the input gates start nearly shut, so that distractors do not fill the memory
 KINDS = {"elman": (0.0, 0.01), "lstm": (5.0, 0.02)}  # first forget bias, rate of learning
 
 
-def bits(rng: np.random.Generator, count: int, gap: int = GAP) -> tuple[np.ndarray, np.ndarray]:
-    """Sequences of one bit and `gap` distractors, (1 + gap, count, 2) in float32, and the bits that were first.
+def bits(rng: np.random.Generator, count: int, gap: int = GAP, again: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+    """Sequences of -1 and 1, (1 + gap, count, 2) in float32, and the bits to be told at the end.
 
-    The bit is -1 or 1 in the first column of the first step; the distractors are -0.5 or 0.5 in the second column.
+    The first column holds the values, the second a 1 where a value counts: at the first step, and with the chance
+    `again` at each later one. The newest value that counts is the one to be told.
     """
-    targets = rng.integers(2, size=count)
-    xs = np.zeros((1 + gap, count, 2), np.float32)
-    xs[0, :, 0] = 2 * targets - 1
-    xs[1:, :, 1] = NOISE * rng.choice([-1, 1], size=(gap, count))
-    return xs, targets
+    values = rng.choice([-1, 1], size=(1 + gap, count))
+    marks = rng.random((1 + gap, count)) < again
+    marks[0] = True
+    newest = gap - marks[::-1].argmax(axis=0)
+    xs = np.stack([values, marks], axis=-1).astype(np.float32)
+    return xs, (values[newest, np.arange(count)] > 0).astype(np.int64)
 
 
 def cell(kind: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
@@ -42,6 +44,8 @@ def first_net(rng: np.random.Generator, kind: str) -> dict[str, np.ndarray]:
     from rnnlib.output import output_init
 
     own = elman_init(rng, 2, HIDDEN) if kind == "elman" else lstm_init(rng, 2, HIDDEN, KINDS[kind][0])
+    if kind == "lstm":
+        own = own | {"b_h": own["b_h"] + np.repeat([INPUT_BIAS, 0.0, 0.0, 0.0], HIDDEN)}
     params = own | output_init(rng, HIDDEN, 2)
     return {name: np.asarray(value, np.float32) for name, value in params.items()}
 
@@ -57,10 +61,11 @@ def train_on_bits(
     seed: int = 0,
     batches: int = 200,
     gap: int = GAP,
+    again: float = 0.0,
     change: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]] = dict,
     report: Callable[[int, float], None] = lambda batch, loss: None,
 ) -> dict[str, np.ndarray]:
-    """Train a net to say at the end which bit came first; `change` may change its first weights.
+    """Train a net to say at the end which bit came; `change` may change its first weights.
 
     The optimizer is Adam with a rate that falls to zero; gradients longer than 1 are cut to length 1.
     """
@@ -68,7 +73,7 @@ def train_on_bits(
     params = change(first_net(rng, kind))
     first, second = ({name: np.zeros_like(value) for name, value in params.items()} for _ in range(2))
     for i in range(1, batches + 1):
-        xs, targets = bits(rng, BATCH, gap)
+        xs, targets = bits(rng, BATCH, gap, again)
         loss, grads = loss_at_the_end(*cell(kind), params, xs, start_of(kind, BATCH), targets)
         length = np.sqrt(sum(float(np.vdot(g, g)) for g in grads.values()))
         for name, grad in grads.items():
@@ -82,12 +87,14 @@ def train_on_bits(
     return params
 
 
-def right_answers(params: dict[str, np.ndarray], kind: str, gap: int = GAP, seed: int = 1, count: int = 1000) -> float:
-    """The share of fresh sequences for which the net's last answer is the bit that came first."""
+def right_answers(
+    params: dict[str, np.ndarray], kind: str, gap: int = GAP, again: float = 0.0, seed: int = 1, count: int = 1000
+) -> float:
+    """The share of fresh sequences for which the net's last answer is the right bit."""
     from rnnlib.output import output_layer
     from rnnlib.sequence import rnn_forward
 
-    xs, targets = bits(np.random.default_rng(seed), count, gap)
+    xs, targets = bits(np.random.default_rng(seed), count, gap, again)
     hs, _, _ = rnn_forward(cell(kind)[0], params, xs, start_of(kind, count))
     return float((output_layer(params, hs[-1])[0].argmax(axis=-1) == targets).mean())
 
