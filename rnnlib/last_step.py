@@ -23,11 +23,12 @@ def loss_at_the_end(
 
     Parameters
     ----------
-    step, step_backward  a cell, such as `lstm_step` and `lstm_step_backward`.
-    params   the cell's parameters and the output layer's, W_hy (H, K) and b_y (K,), in one dict.
-    xs       inputs, (T, B, D), T at least 1.
-    state    the state before the first step, a tuple of (B, H) arrays; the first of them is h.
-    targets  (B,), integers: the class to be told at the end.
+    step           a cell's step, such as `lstm_step`.
+    step_backward  its backward step.
+    params         the cell's parameters and the output layer's, W_hy (H, K) and b_y (K,), in one dict.
+    xs             inputs, (T, B, D), T at least 1.
+    state          the state before the first step, a tuple of (B, H) arrays; the first of them is h.
+    targets        (B,), integers: the class to be told at the end.
 
     Returns
     -------

@@ -112,7 +112,10 @@ def _memory_is_guarded(step: Callable[..., Any], more: dict[str, np.ndarray]) ->
     ):
         new_h, new_c = _state(step(_gates_at(**sums) | more, x.copy(), (h.copy(), c.copy())))
         gap = _gap(new_c, want_c)
-        expect(gap < 1e-9, f"{what}: the memory is off by {gap:.3g}. Old: {c[0].round(3)}; new: {np.ravel(new_c)[:3]}")
+        expect(
+            gap < 1e-9,
+            f"{what}: the memory is off by {gap:.3g}. Old: {c[0].round(3)}; new: {np.ravel(new_c)[:3].round(3)}",
+        )
         gap = 0.0 if want_h is None else _gap(new_h, want_h)
         expect(gap < 1e-9, f"{what}: h is off by {gap:.3g}; it is o times tanh of the new memory")
 
@@ -272,7 +275,9 @@ def _(lstm_init):
             f"forget_bias={bias:g}: block f is {means['f']}, expected {bias:g} everywhere. The blocks are {means}.",
         )
         other = [k for k in "iog" if np.any(means[k])]
-        expect(not other, f"block {', '.join(other)} of b_h is not zero: {[means[k] for k in other]}")
+        expect(
+            not other, f"b_h is not zero in block {', '.join(other)}; only the forget gates have a first bias: {means}"
+        )
     b_h = np.asarray(lstm_init(np.random.default_rng(0), 3, 4)["b_h"])
     expect(bool((b_h[4:8] == 1).all()), f"without forget_bias block f is {b_h[4:8]}, expected 1")
 
