@@ -73,7 +73,7 @@ def test_an_lstm_remembers_a_bit_for_100_steps_on_every_seed(seeds):
 
 
 def test_a_plain_net_does_not_remember_a_bit_for_100_steps():
-    """An Elman net trained in the same way guesses; here on each of 10 seeds, elsewhere rounding may let one through."""
+    """An Elman net trained in the same way guesses on each of 10 seeds; elsewhere rounding may let one through."""
     shares = [right_answers(train_on_bits(loss_at_the_end, "elman", seed), "elman") for seed in range(10)]
     assert np.median(shares) < 0.6, shares
     assert sum(share >= lstm.GATE for share in shares) <= 2, shares
