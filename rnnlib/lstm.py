@@ -12,7 +12,9 @@ from rnnlib.activations import sigmoid
 from rnnlib.contracts import match_shapes, take
 from rnnlib.types import Array, Cache, Params, State
 
-__all__ = ["lstm_init", "lstm_step", "lstm_step_backward"]
+__all__ = ["clamp_gate", "lstm_init", "lstm_step", "lstm_step_backward"]
+
+WIDE = 40.0  # sigma(40) is 1 and sigma(-40) is 0, to the last bit
 
 
 def lstm_init(
@@ -114,6 +116,39 @@ def lstm_step_backward(params: Params, dstate: State, cache: Cache) -> tuple[Arr
     da = np.concatenate([da_i, da_f, da_o, da_g], axis=-1)
     grads = {"W_xh": x.T @ da, "W_hh": h_prev.T @ da, "b_h": da.sum(axis=0)}
     return da @ params["W_xh"].T, (da @ params["W_hh"].T, dc * f), grads
+
+
+def clamp_gate(params: Params, gate: str, is_open: bool) -> Params:
+    """A copy of an LSTM's parameters in which one gate stays open, or shut, whatever comes.
+
+    Its weights are 0 and its biases 40 or -40, so that it is 1 or 0 at every step, and its slope is 0: training
+    does not move it either.
+
+    Parameters
+    ----------
+    params   W_xh (D, 4H), W_hh (H, 4H), b_h (4H,), blocks i, f, o, g; other entries are copied. Not changed.
+    gate     "i", "f" or "o".
+    is_open  True for 1, False for 0.
+
+    Returns
+    -------
+    parameters with the names, shapes and dtypes of params, in arrays of their own.
+
+    Raises
+    ------
+    ValueError  gate is none of the three.
+
+    Chapter: 06-lstm. Equation: clamp-gate.
+    """
+    if gate not in ("i", "f", "o"):
+        raise ValueError(f"clamp_gate: gate is {gate!r}, expected 'i', 'f' or 'o'")
+    H = len(params["b_h"]) // 4
+    block = slice("ifo".index(gate) * H, ("ifo".index(gate) + 1) * H)
+    clamped = {name: value.copy() for name, value in params.items()}
+    clamped["W_xh"][:, block] = 0
+    clamped["W_hh"][:, block] = 0
+    clamped["b_h"][block] = WIDE if is_open else -WIDE
+    return clamped
 
 
 def _check(where: str, params: Params, x: Array, h_prev: Array, c_prev: Array) -> None:

@@ -8,7 +8,7 @@ from numpy.typing import DTypeLike
 
 from rnnlib.activations import sigmoid
 from rnnlib.contracts import match_shapes, take
-from rnnlib.lstm import lstm_init
+from rnnlib.lstm import lstm_init, lstm_step, lstm_step_backward
 from rnnlib.types import Array, Cache, Params, State
 
 __all__ = [
@@ -145,20 +145,19 @@ def coupled_lstm_init(
 
     Chapter: 06-lstm. Source: Greff et al. (2017).
     """
-    if input_size < 1 or hidden_size < 1:
+    if min(input_size, hidden_size) < 1:
         sizes = f"input {input_size} and hidden {hidden_size}"
         raise ValueError(f"coupled_lstm_init: sizes must be at least 1, got {sizes}")
-    W_xh = rng.standard_normal((input_size, 3 * hidden_size)) / np.sqrt(input_size)
-    W_hh = rng.standard_normal((hidden_size, 3 * hidden_size)) / np.sqrt(hidden_size)
-    b_h = np.zeros(3 * hidden_size, dtype)
-    b_h[:hidden_size] = forget_bias
-    return {"W_xh": W_xh.astype(dtype), "W_hh": W_hh.astype(dtype), "b_h": b_h}
+    whole = lstm_init(rng, input_size, hidden_size, forget_bias, dtype)
+    return {name: value[..., hidden_size:].copy() for name, value in whole.items()}
 
 
 def coupled_lstm_step(params: Params, x: Array, state: State) -> tuple[State, Cache]:
     """One step of an LSTM that writes exactly as much as it forgets.
 
         c_t = f * c_{t-1} + (1 - f) * g,    h_t = o * tanh(c_t)
+
+    Since 1 - sigma(a) = sigma(-a), it is an LSTM whose input gate has the forget gate's weights, negated.
 
     Parameters
     ----------
@@ -168,7 +167,7 @@ def coupled_lstm_step(params: Params, x: Array, state: State) -> tuple[State, Ca
 
     Returns
     -------
-    (state (h, c), cache (x, h_prev, c_prev, f, o, g, tanh_c))
+    (state (h, c), cache (x, h_prev, c_prev, i, f, o, g, tanh_c), in which i is 1 - f)
 
     Raises
     ------
@@ -176,14 +175,8 @@ def coupled_lstm_step(params: Params, x: Array, state: State) -> tuple[State, Ca
 
     Chapter: 06-lstm. Equation: lstm-coupled. Source: Greff et al. (2017).
     """
-    h_prev, c_prev = state
-    _check_coupled("coupled_lstm_step", params, x, h_prev, c_prev)
-    a = x @ params["W_xh"] + h_prev @ params["W_hh"] + params["b_h"]
-    a_f, a_o, a_g = np.split(a, 3, axis=-1)
-    f, o, g = sigmoid(a_f), sigmoid(a_o), np.tanh(a_g)
-    c = f * c_prev + (1 - f) * g
-    tanh_c = np.tanh(c)
-    return (o * tanh_c, c), (x, h_prev, c_prev, f, o, g, tanh_c)
+    _check_coupled("coupled_lstm_step", params, x, *state)
+    return lstm_step(_with_input_gate(params), x, state)
 
 
 def coupled_lstm_step_backward(params: Params, dstate: State, cache: Cache) -> tuple[Array, State, Params]:
@@ -193,7 +186,7 @@ def coupled_lstm_step_backward(params: Params, dstate: State, cache: Cache) -> t
     ----------
     params  as in `coupled_lstm_step`.
     dstate  (dh, dc), each (B, H); not changed.
-    cache   (x, h_prev, c_prev, f, o, g, tanh_c) from `coupled_lstm_step`.
+    cache   (x, h_prev, c_prev, i, f, o, g, tanh_c) from `coupled_lstm_step`.
 
     Returns
     -------
@@ -203,18 +196,24 @@ def coupled_lstm_step_backward(params: Params, dstate: State, cache: Cache) -> t
     ------
     ValueError  a shape does not fit.
 
-    Chapter: 06-lstm. Equation: lstm-coupled-backward. Source: Greff et al. (2017).
+    Chapter: 06-lstm. Equation: lstm-coupled. Source: Greff et al. (2017).
     """
-    (dh, dc), (x, h_prev, c_prev, f, o, g, tanh_c) = dstate, cache
-    _check_coupled("coupled_lstm_step_backward", params, x, h_prev, c_prev)
-    match_shapes("coupled_lstm_step_backward", "h_prev: B H, dh: B H, dc: B H", h_prev, dh, dc)
-    dc = dc + dh * o * (1 - tanh_c * tanh_c)
-    da_f = dc * (c_prev - g) * f * (1 - f)
-    da_o = dh * tanh_c * o * (1 - o)
-    da_g = dc * (1 - f) * (1 - g * g)
-    da = np.concatenate([da_f, da_o, da_g], axis=-1)
-    grads = {"W_xh": x.T @ da, "W_hh": h_prev.T @ da, "b_h": da.sum(axis=0)}
-    return da @ params["W_xh"].T, (da @ params["W_hh"].T, dc * f), grads
+    _check_coupled("coupled_lstm_step_backward", params, *cache[:3])
+    match_shapes("coupled_lstm_step_backward", "h_prev: B H, dh: B H, dc: B H", cache[1], *dstate)
+    dx, dstate_prev, grads = lstm_step_backward(_with_input_gate(params), dstate, cache)
+    return dx, dstate_prev, {name: _without_input_gate(grad) for name, grad in grads.items()}
+
+
+def _with_input_gate(params: Params) -> Params:
+    """Four blocks i, f, o, g for three blocks f, o, g: the input gate is the forget gate, negated."""
+    H = len(params["W_hh"])
+    return {name: np.concatenate([-params[name][..., :H], params[name]], axis=-1) for name in ("W_xh", "W_hh", "b_h")}
+
+
+def _without_input_gate(grad: Array) -> Array:
+    """What the four blocks ask for, of the three that there are: f was used twice, once negated."""
+    d_i, d_f, d_o, d_g = np.split(grad, 4, axis=-1)
+    return np.concatenate([d_f - d_i, d_o, d_g], axis=-1)
 
 
 def _check_coupled(where: str, params: Params, x: Array, h_prev: Array, c_prev: Array) -> None:

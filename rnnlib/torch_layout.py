@@ -28,7 +28,8 @@ def elman_to_torch(params: Params) -> Params:
 
     Chapter: 06-lstm.
     """
-    return _to_torch("elman_to_torch", params, [0])
+    W_xh, W_hh, b_h = _ours("elman_to_torch", params, blocks=1)
+    return _named(W_xh.T.copy(), W_hh.T.copy(), b_h.copy(), np.zeros_like(b_h))
 
 
 def elman_from_torch(weights: Params) -> Params:
@@ -36,7 +37,8 @@ def elman_from_torch(weights: Params) -> Params:
 
     Chapter: 06-lstm.
     """
-    return _from_torch("elman_from_torch", weights, [0])
+    W_ih, W_hh, b_ih, b_hh = _theirs("elman_from_torch", weights, blocks=1)
+    return {"W_xh": W_ih.T.copy(), "W_hh": W_hh.T.copy(), "b_h": b_ih + b_hh}
 
 
 def lstm_to_torch(params: Params) -> Params:
@@ -56,7 +58,9 @@ def lstm_to_torch(params: Params) -> Params:
 
     Chapter: 06-lstm. Equation: lstm-torch.
     """
-    return _to_torch("lstm_to_torch", params, [0, 1, 3, 2])
+    W_xh, W_hh, b_h = _ours("lstm_to_torch", params, blocks=4)
+    W_ih, W_hh, b_ih = (_reordered(array, [0, 1, 3, 2]) for array in (W_xh.T, W_hh.T, b_h))
+    return {"weight_ih": W_ih, "weight_hh": W_hh, "bias_ih": b_ih, "bias_hh": np.zeros_like(b_h)}
 
 
 def lstm_from_torch(weights: Params) -> Params:
@@ -76,7 +80,9 @@ def lstm_from_torch(weights: Params) -> Params:
 
     Chapter: 06-lstm. Equation: lstm-torch.
     """
-    return _from_torch("lstm_from_torch", weights, [0, 1, 3, 2])
+    W_ih, W_hh, b_ih, b_hh = _theirs("lstm_from_torch", weights, blocks=4)
+    W_ih, W_hh, b_h = (_reordered(array, [0, 1, 3, 2]) for array in (W_ih, W_hh, b_ih + b_hh))
+    return {"W_xh": W_ih.T.copy(), "W_hh": W_hh.T.copy(), "b_h": b_h}
 
 
 def gru_to_torch(params: Params) -> Params:
@@ -100,10 +106,10 @@ def gru_to_torch(params: Params) -> Params:
     Chapter: 07-gru. Equation: gru-torch.
     """
     (b_hh,) = take("gru_to_torch", params, "b_hh")
-    weights = _to_torch("gru_to_torch", params, [1, 0, 2], negated=0)
-    match_shapes("gru_to_torch", "W_hh: H N, b_hh: H", params["W_hh"], b_hh)
-    weights["bias_hh"][-len(b_hh) :] = b_hh
-    return weights
+    W_xh, W_hh, b_h = _ours("gru_to_torch", params, blocks=3)
+    match_shapes("gru_to_torch", "W_hh: H N, b_hh: H", W_hh, b_hh)
+    moved = [_reordered(array, [1, 0, 2], negated=0) for array in (W_xh.T, W_hh.T, b_h)]
+    return _named(*moved, np.concatenate([np.zeros_like(b_h)[len(b_hh) :], b_hh]))
 
 
 def gru_from_torch(weights: Params) -> Params:
@@ -123,32 +129,34 @@ def gru_from_torch(weights: Params) -> Params:
 
     Chapter: 07-gru. Equation: gru-torch.
     """
-    (bias_hh,) = take("gru_from_torch", weights, "bias_hh")
-    b_hh = bias_hh[len(bias_hh) // 3 * 2 :]
-    gates_only = np.concatenate([bias_hh[: len(bias_hh) - len(b_hh)], np.zeros_like(b_hh)])
-    params = _from_torch("gru_from_torch", weights | {"bias_hh": gates_only}, [1, 0, 2], negated=1)
-    return params | {"b_hh": b_hh.copy()}
+    W_ih, W_hh, bias_ih, bias_hh = _theirs("gru_from_torch", weights, blocks=3)
+    H = len(bias_hh) // 3
+    gates_only = np.concatenate([bias_hh[: 2 * H], np.zeros_like(bias_hh[2 * H :])])
+    moved = [_reordered(array, [1, 0, 2], negated=1) for array in (W_ih, W_hh, bias_ih + gates_only)]
+    W_xh, W_hh, b_h = (array.T.copy() for array in moved)
+    return {"W_xh": W_xh, "W_hh": W_hh, "b_h": b_h, "b_hh": bias_hh[2 * H :].copy()}
 
 
-def _to_torch(where: str, params: Params, order: Sequence[int], negated: int | None = None) -> Params:
-    """Transposed, the blocks in another order, one of them negated."""
-    W_xh, W_hh, b_h = take(where, params, "W_xh", "W_hh", "b_h")
-    blocks = f"{len(order)}H"
-    match_shapes(where, f"W_hh: H {blocks}, W_xh: D {blocks}, b_h: {blocks}", W_hh, W_xh, b_h)
-    moved = [_moved(array, order, negated) for array in (W_xh.T, W_hh.T, b_h)]
-    return dict(zip(_NAMES, [*moved, np.zeros_like(b_h)], strict=True))
+def _ours(where: str, params: Params, blocks: int) -> tuple[Array, ...]:
+    """W_xh, W_hh and b_h, if they fit together and have so many blocks."""
+    W_xh, W_hh, b_h = weights = take(where, params, "W_xh", "W_hh", "b_h")
+    match_shapes(where, f"W_hh: H {blocks}H, W_xh: D {blocks}H, b_h: {blocks}H", W_hh, W_xh, b_h)
+    return weights
 
 
-def _from_torch(where: str, weights: Params, order: Sequence[int], negated: int | None = None) -> Params:
-    W_ih, W_hh, b_ih, b_hh = take(where, weights, *_NAMES)
-    spec = f"weight_hh: N H, weight_ih: N D, bias_ih: N, bias_hh: N, bias_ih: {len(order)}H"
+def _theirs(where: str, weights: Params, blocks: int) -> tuple[Array, ...]:
+    """weight_ih, weight_hh, bias_ih and bias_hh, if they fit together and have so many blocks."""
+    W_ih, W_hh, b_ih, b_hh = found = take(where, weights, *_NAMES)
+    spec = f"weight_hh: N H, weight_ih: N D, bias_ih: N, bias_hh: N, bias_ih: {blocks}H"
     match_shapes(where, spec, W_hh, W_ih, b_ih, b_hh, b_ih)
-    moved = [_moved(array, order, negated) for array in (W_ih, W_hh, b_ih + b_hh)]
-    ours = [np.ascontiguousarray(array.T) for array in moved]
-    return dict(zip(("W_xh", "W_hh", "b_h"), ours, strict=True))
+    return found
 
 
-def _moved(array: Array, order: Sequence[int], negated: int | None) -> Array:
-    """The blocks of the first axis in the order given; `negated` counts as they come in."""
+def _named(*arrays: Array) -> Params:
+    return dict(zip(_NAMES, arrays, strict=True))
+
+
+def _reordered(array: Array, order: Sequence[int], negated: int | None = None) -> Array:
+    """A copy with the blocks of the first axis in the order given; `negated` counts them as they come in."""
     blocks = np.split(array, len(order))
     return np.concatenate([-blocks[i] if i == negated else blocks[i] for i in order])

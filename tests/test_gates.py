@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 
-from course.checks import history
+from course.checks import history, lstm
+from course.checks.bit import right_answers, train_on_bits
 from course.checks.elman import GATE, PASSED_BY, share_legal
 from course.checks.training import hopeless, reber_forward, reber_strings, train_on_reber
 from rnnlib.elman import elman_step_backward
+from rnnlib.last_step import loss_at_the_end
 from rnnlib.xor import error_by_phase
 
 SEEDS = range(20)
@@ -59,3 +61,33 @@ def test_a_net_that_is_not_trained_does_not_pass():
     for seed in range(8):
         guesses = history.net_guesses(history.train_by_nudging(seed, steps=1), stream)
         assert error_by_phase((guesses[:-1] - stream[1:]) ** 2, 3)[1] > history.GATE, f"seed {seed}"
+
+
+@pytest.mark.parametrize("seeds", [SEEDS[i::4] for i in range(4)], ids=lambda seeds: f"from-{seeds[0]}")
+def test_an_lstm_remembers_a_bit_for_100_steps_on_every_seed(seeds):
+    """1.000 on each of 20 seeds: so the learner is told, here it is run."""
+    assert f"a right function reached 1.000 on each of {len(SEEDS)} seeds" == lstm.PASSED_BY
+    for seed in seeds:
+        share = right_answers(train_on_bits(loss_at_the_end, "lstm", seed), "lstm")
+        assert f"{share:.3f}" == "1.000", f"seed {seed}: {share}"
+
+
+def test_a_plain_net_does_not_remember_a_bit_for_100_steps():
+    """An Elman net trained in the same way guesses on each of 10 seeds; elsewhere rounding may let one through."""
+    shares = [right_answers(train_on_bits(loss_at_the_end, "elman", seed), "elman") for seed in range(10)]
+    assert np.median(shares) < 0.6, shares
+    assert sum(share >= lstm.GATE for share in shares) <= 2, shares
+
+
+def test_an_lstm_whose_message_loses_a_part_does_not_remember():
+    """A walk that hands on dh alone does not learn it: the gate tells a right function from that wrong one."""
+
+    def halved(step, step_backward, *rest):
+        def back(params, dstate, cache):
+            dx, (dh, dc), grads = step_backward(params, dstate, cache)
+            return dx, (dh, np.zeros_like(dc)), grads
+
+        return loss_at_the_end(step, back, *rest)
+
+    for seed in range(3):
+        assert right_answers(train_on_bits(halved, "lstm", seed), "lstm") < lstm.GATE - 0.3, f"seed {seed}"

@@ -9,6 +9,8 @@ import numpy as np
 __all__ = [
     "count_and_last",
     "fading_echo",
+    "fast_and_slow_step",
+    "fast_and_slow_step_backward",
     "leaky_step",
     "read_both_ways",
     "read_neighbors",
@@ -50,6 +52,21 @@ def count_and_last(state, x):
     """A step for `scan` whose state is a tuple: how many inputs there were, and the last; puts out the change."""
     count, last = state
     return (count + 1, x), x - last
+
+
+def fast_and_slow_step(params, x, state):
+    """A cell with a state of two arrays that both carry gradient, with its backward step below."""
+    fast, slow = state
+    slow = 0.9 * slow + x @ params["W"]
+    return (0.5 * fast + slow, slow), (x,)
+
+
+def fast_and_slow_step_backward(params, dstate, cache):
+    """Undo `fast_and_slow_step`: the slow part was used twice, by the fast one and by the next step."""
+    d_fast, d_slow = dstate
+    (x,) = cache
+    d_both = d_fast + d_slow
+    return d_both @ params["W"].T, (0.5 * d_fast, 0.9 * d_both), {"W": x.T @ d_both}
 
 
 # --- whole sequences, as directions of `bidirectional` and layers of `stacked` take them

@@ -23,8 +23,9 @@ from rnnlib.gradcheck import gradient_check, numerical_gradient
 from rnnlib.gru import gru_init, gru_step, gru_step_backward
 from rnnlib.hopfield import hopfield_energy, hopfield_recall, hopfield_store
 from rnnlib.jordan import jordan_as_elman, jordan_init, jordan_step, jordan_step_backward, jordan_teacher_forced
+from rnnlib.last_step import loss_at_the_end
 from rnnlib.losses import cross_entropy, softmax
-from rnnlib.lstm import lstm_init, lstm_step, lstm_step_backward
+from rnnlib.lstm import clamp_gate, lstm_init, lstm_step, lstm_step_backward
 from rnnlib.lstm_variants import (
     coupled_lstm_init,
     coupled_lstm_step,
@@ -273,6 +274,10 @@ def calls(dtype: Any = np.float64) -> dict[str, Callable[[], Call]]:
         "elman.elman_init": lambda: (elman_init, (np.random.default_rng(3), 2, 5, dtype)),
         "sequence.initial_state": lambda: (initial_state, (case.start, 3)),
         "sequence.initial_state_backward": lambda: (initial_state_backward, (case.dstate,)),
+        "last_step.loss_at_the_end": lambda: (
+            loss_at_the_end,
+            (elman_step, elman_step_backward, params | out, case.xs, state, case.targets[-1]),
+        ),
         "gradcheck.numerical_gradient": lambda: (numerical_gradient, (_sum_of_squares, np.arange(3.0))),
         "gradcheck.gradient_check": lambda: (gradient_check, (_sum_of_squares, np.arange(3.0), 2 * np.arange(3.0))),
         "reber.is_reber": lambda: (is_reber, ("BTXSE",)),
@@ -325,6 +330,7 @@ def _cell_calls(dtype: Any) -> dict[str, Callable[[], Call]]:
             jordan_teacher_forced,
             (forced.params, forced.xs, forced.dhs, forced.state),
         ),
+        "lstm.clamp_gate": lambda: (clamp_gate, (make_cell_case("lstm", sizes, dtype=dtype).params, "f", True)),
         "lstm.lstm_init": lambda: (lstm_init, (rng(3), 2, 5, 1.0, dtype)),
         "lstm_variants.peephole_lstm_init": lambda: (peephole_lstm_init, (rng(3), 2, 5, 1.0, dtype)),
         "lstm_variants.coupled_lstm_init": lambda: (coupled_lstm_init, (rng(3), 2, 5, 1.0, dtype)),

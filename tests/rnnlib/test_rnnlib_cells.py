@@ -17,6 +17,7 @@ from torch_side import tensor
 from rnnlib import gru, jordan, lstm, lstm_variants
 from rnnlib.bptt import backward_through_time
 from rnnlib.gradcheck import gradient_check
+from rnnlib.last_step import loss_at_the_end
 from rnnlib.sequence import rnn_forward
 from rnnlib.torch_layout import (
     elman_from_torch,
@@ -261,6 +262,45 @@ def test_an_lstm_with_shut_input_and_open_forget_gate_keeps_its_memory() -> None
     dlast = (np.zeros((1, H)), np.array([[1.0, -3.0, 0.25]]))
     _, (_, dc), _ = backward_through_time(lstm.lstm_step_backward, params, np.zeros((100, 1, H)), dlast, caches)
     np.testing.assert_array_equal(dc, dlast[1])
+
+
+@pytest.mark.parametrize("gate", ["i", "f", "o"])
+@pytest.mark.parametrize("is_open", [True, False])
+def test_a_clamped_gate_is_1_or_0_at_every_step_and_asks_for_nothing(gate: str, is_open: bool) -> None:
+    """In float64 and float32, whatever comes in; its block's gradients are zero, the other blocks are as they were."""
+    k = "ifo".index(gate)
+    for dtype in (np.float64, np.float32):
+        case = make_cell_case("lstm", Sizes(1, 4, 3, 5, 2), dtype=dtype)
+        params = lstm.clamp_gate(case.params, gate, is_open)
+        _, cache = lstm.lstm_step(params, 50 * case.xs[0], case.state)
+        assert (cache[3 + k] == (1 if is_open else 0)).all()
+        _, _, grads = lstm.lstm_step_backward(params, case.dstate, cache)
+        for name, grad in grads.items():
+            assert not np.split(grad, 4, axis=-1)[k].any(), name
+            for n, (new, old) in enumerate(
+                zip(np.split(params[name], 4, axis=-1), np.split(case.params[name], 4, axis=-1), strict=True)
+            ):
+                assert n == k or (new == old).all(), f"{name}, block {n}"
+            assert params[name].dtype == dtype
+
+
+@every_size
+@pytest.mark.parametrize("kind", ["lstm", "peephole", "gru-before"])
+def test_the_loss_at_the_end_and_its_gradients_are_those_of_autograd(kind: str, sizes: Sizes) -> None:
+    """One question after the last step: loss and gradients of cell and output layer agree, for one and two arrays."""
+    _, step, back, in_torch = CELLS[kind]
+    case, rng = make_cell_case(kind, sizes), np.random.default_rng(1)
+    out = {"W_hy": rng.normal(size=(sizes.H, sizes.K)), "b_y": rng.normal(size=sizes.K)}
+    targets = rng.integers(sizes.K, size=sizes.B)
+    loss, grads = loss_at_the_end(step, back, case.params | out, case.xs, case.state, targets)
+
+    p = {k: tensor(v) for k, v in (case.params | out).items()}
+    state = tuple(torch.from_numpy(array) for array in case.state)
+    for x in torch.from_numpy(case.xs):
+        state = in_torch(p, x, *state)
+    expected = torch.nn.functional.cross_entropy(state[0] @ p["W_hy"] + p["b_y"], torch.from_numpy(targets))
+    expected.backward()
+    assert_all_close({"loss": loss, **grads}, {"loss": expected.item(), **{k: v.grad for k, v in p.items()}})
 
 
 def test_the_two_forms_of_a_gru_agree_when_the_reset_gate_is_open() -> None:

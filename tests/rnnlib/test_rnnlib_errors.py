@@ -18,7 +18,7 @@ from rnnlib.gru import gru_init, gru_step
 from rnnlib.hopfield import hopfield_energy, hopfield_recall, hopfield_store
 from rnnlib.jordan import jordan_as_elman, jordan_init, jordan_teacher_forced
 from rnnlib.losses import cross_entropy
-from rnnlib.lstm import lstm_init, lstm_step, lstm_step_backward
+from rnnlib.lstm import clamp_gate, lstm_init, lstm_step, lstm_step_backward
 from rnnlib.lstm_variants import coupled_lstm_init
 from rnnlib.memory import leaky_average_step, threshold_step
 from rnnlib.output import output_init, output_layer, output_layer_backward
@@ -304,6 +304,12 @@ CELLS = [
         lambda: coupled_lstm_init(RNG, 2, -3),
         ValueError,
         ("coupled_lstm_init", "hidden -3", "at least 1"),
+    ),
+    Bad(
+        "a gate that is none",
+        lambda: clamp_gate(LSTM.params, "g", True),
+        ValueError,
+        ("clamp_gate", "'g'", "'i', 'f' or 'o'"),
     ),
     Bad(
         "weights of three blocks for four",
