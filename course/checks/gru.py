@@ -670,7 +670,7 @@ def _(gru_to_torch):
             gru_to_torch(net | {name: wrong})
         except ValueError:
             continue
-        raise CheckFailed(f"{name} of shape {wrong.shape} goes through where H is 4; let `_to_torch` look at the shapes")
+        raise CheckFailed(f"{name} of shape {wrong.shape} goes through where H is 4; hold the shapes against each other")
 
 
 def _torch_weights(D: int, H: int) -> dict[str, np.ndarray]:
@@ -711,5 +711,5 @@ def _(gru_from_torch):
         except ValueError:
             continue
         raise CheckFailed(
-            f"{name} of shape {wrong.shape} goes through where H is 4; let `_from_torch` look at the shapes"
+            f"{name} of shape {wrong.shape} goes through where H is 4; hold the shapes against each other"
         )
