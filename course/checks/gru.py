@@ -53,13 +53,13 @@ def _with_bias(params: dict[str, np.ndarray], block: int, value: float) -> dict[
 
 @contextmanager
 def _own_step() -> Iterator[None]:
-    """Some checks run a learner's own gru_step: say what to do where it is not there yet."""
+    """Some checks run a learner's own gru_step: say what to do where it, or what it needs, is not there yet."""
     try:
         yield
     except NotImplementedError as error:
-        if "gru_step" not in str(error):
-            raise
-        raise CheckFailed(f"{error}, and this check runs it. Write it first.") from None
+        raise CheckFailed(
+            f"{error}, and this check runs it. Write it first; `course catchup 7` fills in what comes before chapter 7."
+        ) from None
 
 
 # --- gru_step
@@ -74,8 +74,8 @@ def _(gru_step):
         gap = _gap(kept, h_prev)
         expect(
             gap < 1e-12,
-            f"reset={reset!r}: with the biases of z at {-FAR:g} its gates are shut, so h should be h_prev; it is off by "
-            f"{gap:.3g}. The blend is (1 - z) times the old state plus z times the candidate, and z is the first block.",
+            f"reset={reset!r}: with the biases of z at {-FAR:g} its gates are shut, so h should be h_prev; it is off "
+            f"by {gap:.3g}. The blend is (1 - z) times the old state plus z times the candidate; z is the first block.",
         )
         (written,), cache = gru_step(_with_bias(net, 0, FAR), x, (h_prev,), reset)
         gap = _gap(written, cache[4])
@@ -343,7 +343,7 @@ def _(gru_step_backward):
         before, views = dh.copy(), [array.copy() for array in cache]
         dx, (dh_prev,), grads = gru_step_backward(params, (dh,), cache, reset)
         changed = _gap(dh, before) > 0 or any(_gap(a, b) > 0 for a, b in zip(cache, views, strict=True))
-        expect(not changed, "dh or the cache is not what it was before the call: an array of the caller is written into")
+        expect(not changed, "dh or the cache is not what it was before the call: the caller's array is written into")
         answers = [("dx", dx), ("dh_prev", dh_prev), *((f"the gradient of {k}", g) for k, g in grads.items())]
         shared = [name for name, a in answers for b in (dh, *cache) if np.shares_memory(a, b)]
         expect(not shared, f"{', '.join(shared)} shares memory with what came in")
@@ -392,7 +392,11 @@ def _only_there(weights: dict[str, np.ndarray], given: dict[str, np.ndarray], ho
     """Nothing outside the block in question has changed; for the matrix, its diagonal neither."""
     H = len(given["W_hh"])
     for name, letter, block in product(given, "zrh", range(3)):
-        if "zrh"[block] != letter or (how, letter, name) in (("matrix", "h", "W_hh"),) or (how, letter) == ("gate", "r"):
+        if (
+            "zrh"[block] != letter
+            or (how, letter, name) in (("matrix", "h", "W_hh"),)
+            or (how, letter) == ("gate", "r")
+        ):
             continue
         part = (..., slice(block * H, (block + 1) * H))
         gap = _gap(weights[name][part], given[name][part])
@@ -538,8 +542,8 @@ def judge_copier(params: Any, length: int) -> None:
     }
     like = next((f" {said}" for said, other in likely.items() if np.abs(got - other).max() < 2 * CLOSE), "")
     raise CheckFailed(
-        f"after {told} the unit is at {got[row, t]:.3f}, expected {want[row, t]:.0f} within {CLOSE}. On {length} steps it "
-        f"is wrong in {wrong.any(axis=1).sum():,} of {len(steps):,} strings.{like}"
+        f"after {told} the unit is at {got[row, t]:.3f}, expected {want[row, t]:.0f} within {CLOSE}. On {length} steps "
+        f"it is wrong in {wrong.any(axis=1).sum():,} of {len(steps):,} strings.{like}"
     )
 
 
@@ -555,7 +559,7 @@ def long_waits(params: Any, seed: int, wait: int) -> None:
     expect(
         worst < CLOSE,
         f"a value that has to wait {wait} steps is off by up to {worst:.3f}, first by more than {CLOSE} after "
-        f"{int(np.argmax((gap >= CLOSE).any(axis=0))) % wait} steps. A gate that is nearly shut still leaks at each step.",
+        f"{int(np.argmax((gap >= CLOSE).any(axis=0))) % wait} steps. A gate that is nearly shut leaks at every step.",
     )
 
 
@@ -670,7 +674,9 @@ def _(gru_to_torch):
             gru_to_torch(net | {name: wrong})
         except ValueError:
             continue
-        raise CheckFailed(f"{name} of shape {wrong.shape} goes through where H is 4; hold the shapes against each other")
+        raise CheckFailed(
+            f"{name} of shape {wrong.shape} goes through where H is 4; hold the shapes against each other"
+        )
 
 
 def _torch_weights(D: int, H: int) -> dict[str, np.ndarray]:
@@ -683,7 +689,10 @@ def _(gru_from_torch):
     weights = _torch_weights(3, 4)
     before = gru_from_torch(weights)
     for block, same in (("r", True), ("z", True), ("n", False)):
-        part, moved = slice(4 * "rzn".index(block), 4 * "rzn".index(block) + 4), {k: v.copy() for k, v in weights.items()}
+        part, moved = (
+            slice(4 * "rzn".index(block), 4 * "rzn".index(block) + 4),
+            {k: v.copy() for k, v in weights.items()},
+        )
         moved["bias_ih"][part] += 1
         moved["bias_hh"][part] -= 1
         after = gru_from_torch(moved)
@@ -691,7 +700,9 @@ def _(gru_from_torch):
         if same:
             expect(gap < 1e-12, f"moving 1 from bias_hh to bias_ih in block {block} changes the answer by {gap:.3g}")
         else:
-            expect(gap > 0.5, "moving 1 from bias_hh to bias_ih in block n changes nothing: there r stands between them")
+            expect(
+                gap > 0.5, "moving 1 from bias_hh to bias_ih in block n changes nothing: there r stands between them"
+            )
 
 
 @holds("07-gru/gru_from_torch", "the arrays are new ones")

@@ -1,6 +1,5 @@
 """Inputs for 07-gru/gru_step_backward, and PyTorch's gradients of the same step."""
 
-import numpy as np
 import torch
 
 RETURNS = ("dx", ("dh_prev",), "grads")
