@@ -555,11 +555,12 @@ def long_waits(params: Any, seed: int, wait: int) -> None:
     flags = np.zeros_like(values)
     flags[:, ::wait] = 1
     gap = np.abs(_copier_states(params, values, flags) - _copied(values, flags))
-    worst = float(gap.max())
+    first = int(np.argmax((gap >= CLOSE).any(axis=0))) % wait
+    why = " A gate that is nearly shut leaks at every step." if first > 1 else ""
     expect(
-        worst < CLOSE,
-        f"a value that has to wait {wait} steps is off by up to {worst:.3f}, first by more than {CLOSE} after "
-        f"{int(np.argmax((gap >= CLOSE).any(axis=0))) % wait} steps. A gate that is nearly shut leaks at every step.",
+        gap.max() < CLOSE,
+        f"a value that has to wait {wait} steps is off by up to {gap.max():.3f}, by more than {CLOSE} for the first "
+        f"time {first} steps after its flag.{why}",
     )
 
 
@@ -646,14 +647,6 @@ def _(cell_cost):
 
 
 # --- gru_to_torch and gru_from_torch
-
-
-@holds("07-gru/gru_to_torch", "the arrays are new ones")
-def _(gru_to_torch):
-    net = _net(3, 4, "after")
-    got = gru_to_torch(net)
-    shared = [f"{a} and {b}" for a, x in got.items() for b, y in net.items() if np.shares_memory(x, y)]
-    expect(not shared, f"{', '.join(shared)} share memory: whoever trains one net changes the other")
 
 
 @holds("07-gru/gru_to_torch", "the form before is refused")
