@@ -38,8 +38,8 @@ def loss_at_the_end(
     """
     hs, _, caches = rnn_forward(step, params, xs, state)
     logits, cache = output_layer(params, hs[-1])
-    loss, d_logits = cross_entropy(logits, targets)
-    dh, grads = output_layer_backward(params, d_logits, cache)
+    loss, dz = cross_entropy(logits, targets)
+    dh, grads = output_layer_backward(params, dz, cache)
     message = (dh, *(np.zeros_like(part) for part in state[1:]))
     for cache in reversed(caches):
         _, message, asked = step_backward(params, message, cache)

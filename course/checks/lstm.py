@@ -39,7 +39,7 @@ def _params(D: int, H: int, seed: int = 3, peepholes: bool = False) -> dict[str,
     return params | ({f"p_{k}": _random(H, seed=seed + 6 + n) for n, k in enumerate("ifo")} if peepholes else {})
 
 
-def _gates_at(H: int = 3, **sums: float) -> dict[str, np.ndarray]:
+def _gates_at(H: int = 3, /, **sums: float) -> dict[str, np.ndarray]:
     """Parameters whose four sums are the given numbers, whatever comes in."""
     b_h = np.repeat([float(sums.get(k, 0.0)) for k in GATES], H)
     return {"W_xh": np.zeros((2, 4 * H)), "W_hh": np.zeros((H, 4 * H)), "b_h": b_h}
@@ -432,7 +432,7 @@ def _(loss_at_the_end):
             up, down = (_walk(loss_at_the_end, **{name: value + sign * bump})[0] for sign in (1, -1))
             slope = (up - down) / 2e-5
             expect(
-                abs(slope - grads[name][at]) < 1e-7,
+                bool(abs(slope - grads[name][at]) < 1e-7),
                 f"a toy cell, 6 steps: nudging {name}{list(at)} changes the loss by {slope:.6g} per unit, the gradient "
                 f"says {grads[name][at]:.6g}",
             )
