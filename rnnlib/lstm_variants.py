@@ -206,8 +206,10 @@ def coupled_lstm_step_backward(params: Params, dstate: State, cache: Cache) -> t
 
 def _with_input_gate(params: Params) -> Params:
     """Four blocks i, f, o, g for three blocks f, o, g: the input gate is the forget gate, negated."""
-    H = len(params["W_hh"])
-    return {name: np.concatenate([-params[name][..., :H], params[name]], axis=-1) for name in ("W_xh", "W_hh", "b_h")}
+    hidden, wide = len(params["W_hh"]), {}
+    for name in ("W_xh", "W_hh", "b_h"):
+        wide[name] = np.concatenate([-params[name][..., :hidden], params[name]], axis=-1)
+    return wide
 
 
 def _without_input_gate(grad: Array) -> Array:
