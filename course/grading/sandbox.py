@@ -508,13 +508,13 @@ class _Walls:
                 arguments += ["--ro-bind", str(place), str(place)]
         for name in _SETTINGS:
             arguments += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
-        for place in self.places:
+        arguments += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]
+        for place in self.places:  # after /tmp, for they may lie in it
             arguments += _bind(place)
         for found in _answers([*map(Path, _SYSTEM), *self.places]):
             arguments += ["--tmpfs", str(found), "--remount-ro", str(found)]
         for source, target in (("course", _COURSE), ("kernels", SHARED)):
             arguments += ["--ro-bind", str(self.root / source), target]
-        arguments += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]
         for name in ("/home", INSIDE):
             arguments += ["--dir", name]
         arguments += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/"]

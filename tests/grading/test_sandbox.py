@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import textwrap
 import threading
 import time
@@ -28,6 +29,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import DeadKernelError
 
 from course.exercises import catalogue
+from course.grading import sandbox as walls
 from course.grading.sandbox import Kernel, KernelLost, Limits, Sandbox, SandboxUnavailable, _answers
 from course.grading.zygote import _Frames, _Watch
 from course.library import staged_files
@@ -288,6 +290,18 @@ def test_answers_are_covered_wherever_they_are_installed(tmp_path, monkeypatch):
     assert set(_answers([system, packages])) == set(hidden)
     monkeypatch.setattr("course.grading.sandbox.__file__", str(tmp_path / "elsewhere" / "course" / "grading" / "x.py"))
     assert set(_answers([system, packages])) == set(hidden[:4])
+
+
+def test_python_may_lie_below_tmp(monkeypatch):
+    """A virtual environment in a checkout below /tmp is in sight, though /tmp itself is another one inside."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as place, tempfile.TemporaryDirectory(dir="/tmp") as root:
+        Path(place).chmod(0o755)
+        (Path(place) / "here").write_text("yes")
+        places = [*walls._python_places(), Path(place)]
+        monkeypatch.setattr(walls, "_python_places", lambda: places)
+        command = walls._Walls(Path(root), "nobody").command()
+        said = subprocess.run([*command, "-c", f"print(open('{place}/here').read())"], capture_output=True, text=True)
+    assert said.stdout == "yes\n", said.stderr
 
 
 def test_the_environment_of_the_grader_is_not_there(kernel):
