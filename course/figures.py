@@ -225,7 +225,7 @@ class Diagram:
         )
         # The middle of a quadratic curve lies half as far out as its control point.
         x, y = (x0 + x1) / 2 + bend * (y1 - y0) / 2, (y0 + y1) / 2 - bend * (x1 - x0) / 2
-        self._reach(x, y)
+        self.reach(x, y)
         if text:
             dx, dy = {"left": (-0.12, 0.0), "right": (0.12, 0.0), "above": (0.0, 0.1), "below": (0.0, -0.1)}[side]
             self.label(x + dx, y + dy, text, role, anchor=side)
@@ -244,7 +244,7 @@ class Diagram:
             [Curve.MOVETO, Curve.CURVE4, Curve.CURVE4, Curve.CURVE4],
         )
         self.ax.add_patch(FancyArrowPatch(path=path, shrinkA=0, shrinkB=1.5, zorder=2, **_line(role, False)))
-        self._reach(x + reach, node.y)
+        self.reach(x + reach, node.y)
         if text:
             self.label(x + reach * 0.75 + 0.12, node.y, text, role, anchor="right")
 
@@ -253,7 +253,7 @@ class Diagram:
         horizontal = {"left": "right", "right": "left"}.get(anchor, "center")
         vertical = {"above": "bottom", "below": "top"}.get(anchor, "center")
         self.ax.text(x, y, text, color=COLORS[role], ha=horizontal, va=vertical, fontsize=size, zorder=5)
-        self._reach(x, y)
+        self.reach(x, y)
 
     def frame(self, x0: float, y0: float, x1: float, y1: float, text: str = "", role: str = "neutral") -> None:
         """A pale field behind the parts of one cell, named in its upper left corner."""
@@ -261,8 +261,8 @@ class Diagram:
         field = FancyBboxPatch((x0, y0), x1 - x0, y1 - y0, boxstyle=style, zorder=0, linewidth=1.0)
         field.set(facecolor=_mix(COLORS[role], 0.07), edgecolor=_mix(COLORS[role], 0.4))
         self.ax.add_patch(field)
-        self._reach(x0, y0)
-        self._reach(x1, y1)
+        self.reach(x0, y0)
+        self.reach(x1, y1)
         if text:
             self.label(x0 + 0.15, y1 - 0.24, text, role, anchor="right", size=10)
 
@@ -288,11 +288,12 @@ class Diagram:
         self.ax.add_patch(node.patch)
         if text:
             self.ax.text(node.x, node.y, text, ha="center", va="center", fontsize=12.5, color=COLORS["ink"], zorder=5)
-        self._reach(node.x - node.width / 2, node.y - node.height / 2)
-        self._reach(node.x + node.width / 2, node.y + node.height / 2)
+        self.reach(node.x - node.width / 2, node.y - node.height / 2)
+        self.reach(node.x + node.width / 2, node.y + node.height / 2)
         return node
 
-    def _reach(self, x: float, y: float) -> None:
+    def reach(self, x: float, y: float) -> None:
+        """Make room for a point."""
         x0, y0, x1, y1 = self.extent or [x, y, x, y]
         self.extent = [min(x0, x), min(y0, y), max(x1, x), max(y1, y)]
 
@@ -304,7 +305,7 @@ def draw_compact(ax: Axes | None = None) -> Diagram:
     d.arrow(x, h, "$W_{xh}$", side="left")
     d.arrow(h, y, "$W_{hy}$", side="left")
     d.loop(h, "$W_{hh}$, one step later")
-    d._reach(3.1, 1.5)  # room for the words beside the loop
+    d.reach(3.1, 1.5)  # room for the words beside the loop
     return d
 
 
@@ -382,8 +383,8 @@ def draw_patterns(patterns: Iterable[str] = tuple(PATTERNS)) -> Figure:
     for ax, name in zip(axes.flat, names, strict=False):
         d = draw_unrolled(4, **PATTERNS[name], ax=ax, weights=False, start=False)
         for y in (0.0, 3.0):  # the same height for all, whatever is left out
-            d._reach(1.9, y - 0.35)
-            d._reach(1.9, y + 0.35)
+            d.reach(1.9, y - 0.35)
+            d.reach(1.9, y + 0.35)
         d.finish()
         ax.set_title(name)
     return figure
