@@ -9,6 +9,7 @@ import os
 import platform
 import resource
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 
 __all__ = [
@@ -72,12 +73,14 @@ def own_namespaces() -> None:
     Path("/proc/sys/user/max_user_namespaces").write_text("0")
 
 
-def own_files(shared: str, folder: str, megabytes: int) -> None:
+def own_files(shared: str, folder: str, megabytes: int, kept: Sequence[str] = ()) -> None:
     """New mounts: an empty home, /tmp and /dev/shm of one bounded size, /proc of this pid namespace, the folder.
 
     Of `shared`, where the folders of all kernels are, only this kernel's is left to see, as /run/k, read-only.
+    `kept` are folders below /home or /tmp that stay in sight as they are: Python may have been installed there.
     """
     _call("unshare", _NEW_MOUNTS)
+    held = {place: os.open(place, os.O_PATH | os.O_DIRECTORY) for place in kept}
     _mount("none", "/", "none", _RECURSIVE | _PRIVATE)
     options = f"size={megabytes}m,nr_inodes={20 * megabytes},mode=755"
     _mount("tmpfs", "/home", "tmpfs", _NO_SUID | _NO_DEV, options)
@@ -85,6 +88,10 @@ def own_files(shared: str, folder: str, megabytes: int) -> None:
         os.mkdir(f"/home/{name}")
         if place:
             _mount(f"/home/{name}", place, "none", _BIND)
+    for place, descriptor in held.items():
+        os.makedirs(place)
+        _mount(f"/proc/self/fd/{descriptor}", place, "none", _BIND | _RECURSIVE)
+        os.close(descriptor)
     _mount(f"{shared}/{folder}", "/run/k", "none", _BIND)
     _mount("none", "/run/k", "none", _BIND | _REMOUNT | _READ_ONLY | _NO_SUID | _NO_DEV | _NO_EXEC)
     _mount("/dev/null", "/dev/zero", "none", _BIND)  # mapped, it would be memory that no limit counts

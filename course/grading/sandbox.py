@@ -391,6 +391,7 @@ class Sandbox:
             "key": key,
             "address": "@k" if self._walls else f"{prefix}-k",  # in the sandbox a name in the kernel's own network
             "folder": str(number),
+            "kept": self._walls.below_own_mounts() if self._walls else [],
             "home": home,
             "files": {name: base64.b64encode(data).decode() for name, data in files.items()},
             "limits": asdict(limits),
@@ -482,6 +483,10 @@ class _Walls:
     def command(self) -> list[str]:
         """Everything up to Python's own arguments."""
         return [*self._become_user(), *self._bubblewrap(), os.path.normpath(sys.executable)]
+
+    def below_own_mounts(self) -> list[str]:
+        """The folders of Python over which each kernel would mount its own home or /tmp."""
+        return [str(place) for place in self.places if place.parts[1] in ("home", "tmp")]
 
     def _become_user(self) -> list[str]:
         if self.drop is None:

@@ -364,7 +364,7 @@ def _kernel(order: dict[str, Any], tell: int, isolate: bool) -> None:
             os.dup2(os.open(os.devnull, os.O_RDWR), descriptor)
         confine.close_all_but(tell)
         if isolate:
-            confine.own_files(SHARED, order["folder"], order["limits"]["folder_mb"])
+            confine.own_files(SHARED, order["folder"], order["limits"]["folder_mb"], order["kept"])
         _write_files(order)
         names = ("memory_mb", "processor_seconds", "file_mb", "open_files")
         confine.set_limits(**{name: order["limits"][name] for name in names})

@@ -292,16 +292,22 @@ def test_answers_are_covered_wherever_they_are_installed(tmp_path, monkeypatch):
     assert set(_answers([system, packages])) == set(hidden[:4])
 
 
-def test_python_may_lie_below_tmp(monkeypatch):
-    """A virtual environment in a checkout below /tmp is in sight, though /tmp itself is another one inside."""
-    with tempfile.TemporaryDirectory(dir="/tmp") as place, tempfile.TemporaryDirectory(dir="/tmp") as root:
+@pytest.mark.parametrize("above", ["/tmp", "/home"])
+def test_python_may_lie_below_home_or_tmp(above, monkeypatch):
+    """A virtual environment there is in sight and read-only, though a kernel has a home and a /tmp of its own."""
+    if not os.access(above, os.W_OK):
+        assert above == "/home", "/tmp is everybody's"
+        above = str(Path.home())
+    with tempfile.TemporaryDirectory(dir=above) as place:
         Path(place).chmod(0o755)
         (Path(place) / "here").write_text("yes")
         places = [*walls._python_places(), Path(place)]
         monkeypatch.setattr(walls, "_python_places", lambda: places)
-        command = walls._Walls(Path(root), "nobody").command()
-        said = subprocess.run([*command, "-c", f"print(open('{place}/here').read())"], capture_output=True, text=True)
-    assert said.stdout == "yes\n", said.stderr
+        with Sandbox() as sandbox, sandbox.kernel({}) as kernel:
+            assert run(kernel, f"print(open('{place}/here').read())") == "yes\n"
+            assert run(kernel, f"open('{place}/there', 'w')") == "OSError"
+            seen = run(kernel, f"import os; print(*os.listdir('{above}'))").split()
+            assert set(seen) <= {Path(place).name, "student", ".tmp", ".shm"}
 
 
 def test_the_environment_of_the_grader_is_not_there(kernel):
