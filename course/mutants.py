@@ -15,7 +15,8 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -144,29 +145,37 @@ def pytest_rows(chapter: Chapter, wanted: Iterable[Variant]) -> Iterator[str | N
         stage(99, root, catalogue().values())
         notebook_path = root / f"{chapter.slug}.ipynb"
         notebook_path.write_text(nbformat.writes(source_notebook(chapter)), encoding="utf-8")
-        for variant in wanted:
-            path, before = _put(variant, root, notebook_path)
-            environment = os.environ | PYTEST_ENVIRONMENT
-            run = subprocess.run(
-                [
-                    sys.executable,
-                    "-m",
-                    "pytest",
-                    "-p",
-                    "no:cacheprovider",
-                    "-m",
-                    f"exercise(id='{variant.exercise.id}')",
-                ],
-                cwd=root,
-                env=environment,
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            path.write_text(before, encoding="utf-8")
-            if run.returncode not in (0, 1):
-                raise RuntimeError(f"pytest could not run on {variant.id}:\n{run.stdout}{run.stderr}")
-            yield None if run.returncode == 0 else run.stdout
+        with _pytest_in(root) as pytest:
+            for variant in wanted:
+                path, before = _put(variant, root, notebook_path)
+                code, said = pytest(variant.exercise)
+                path.write_text(before, encoding="utf-8")
+                if code not in (0, 1):
+                    raise RuntimeError(f"pytest could not run on {variant.id}:\n{said}")
+                yield None if code == 0 else said
+
+
+@contextmanager
+def _pytest_in(root: Path) -> Iterator[Callable[[Exercise], tuple[int, str]]]:
+    """A function that runs a workspace's checks of an exercise: exit code, output."""
+    command, pipe = [sys.executable, "-m", "course.pytest_forks"], subprocess.PIPE
+    environment = os.environ | PYTEST_ENVIRONMENT
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        subprocess.Popen(command, cwd=root, env=environment, stdin=pipe, stdout=pipe, text=True) as server,
+    ):
+        asked, told, log = server.stdin, server.stdout, Path(folder) / "log"
+        assert asked is not None
+        assert told is not None
+
+        def run(exercise: Exercise) -> tuple[int, str]:
+            print(exercise.id, log, sep="\t", file=asked, flush=True)
+            code = told.readline()
+            if not code:
+                raise RuntimeError("the process that runs pytest has ended")
+            return int(code), log.read_text(encoding="utf-8")
+
+        yield run
 
 
 def _put(variant: Variant, root: Path, notebook_path: Path) -> tuple[Path, str]:
