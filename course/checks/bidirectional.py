@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from course.checks.measure import distance, draw
 from course.checks.run import CheckFailed, expect, holds
 from course.checks.toys import (
     read_both_ways,
@@ -19,19 +20,9 @@ from course.checks.toys import (
 LENGTHS = np.array([6, 2, 4])
 
 
-def _random(*shape: int, seed: int = 3) -> np.ndarray:
-    return np.random.default_rng(seed).standard_normal(shape)
-
-
-def _gap(a: Any, b: Any) -> float:
-    """The largest difference; infinite where the shapes differ."""
-    a, b = np.asarray(a), np.asarray(b)
-    return float(np.abs(a - b).max(initial=0.0)) if a.shape == b.shape else np.inf
-
-
 def _leaky(D: int, H: int, seed: int) -> dict[str, np.ndarray]:
     """Parameters of the toy `run_leaky`."""
-    return {"keep": np.linspace(0.4, 0.9, H), "W": _random(D, H, seed=seed)}
+    return {"keep": np.linspace(0.4, 0.9, H), "W": draw(D, H, seed=seed)}
 
 
 def _refuses(function: Any, *args: Any) -> str | None:
@@ -48,16 +39,16 @@ def _refuses(function: Any, *args: Any) -> str | None:
 
 @holds("08-bidirectional/reverse_sequences", "done twice, it gives back the batch")
 def _(reverse_sequences):
-    xs = _random(6, 3, 2)
+    xs = draw(6, 3, 2)
     for lengths in (None, LENGTHS, np.array([0, 1, 6])):
         again = reverse_sequences(reverse_sequences(xs.copy(), lengths), lengths)
-        gap = _gap(again, xs)
+        gap = distance(again, xs)
         expect(gap == 0, f"with lengths {_list(lengths)}, reversing twice is {gap:.3g} away from where it began")
 
 
 @holds("08-bidirectional/reverse_sequences", "what pads a sequence stays where it was")
 def _(reverse_sequences):
-    xs = _random(6, 3, 2)
+    xs = draw(6, 3, 2)
     turned = reverse_sequences(xs.copy(), LENGTHS)
     for b, n in enumerate(LENGTHS):
         expect(
@@ -85,7 +76,7 @@ def _(reverse_sequences):
 
 @holds("08-bidirectional/reverse_sequences", "the answer is a new array")
 def _(reverse_sequences):
-    xs = _random(5, 3, 2)
+    xs = draw(5, 3, 2)
     for lengths in (None, np.array([5, 5, 5]), np.array([1, 0, 1])):
         turned = reverse_sequences(xs, lengths)
         expect(
@@ -99,7 +90,7 @@ def _(reverse_sequences):
 def _(reverse_sequences):
     for lengths in (np.array([6, 2, 7]), np.array([6, 2, -1]), np.array([6, 2]), np.array([6.0, 2.0, 4.0])):
         try:
-            message = _refuses(reverse_sequences, _random(6, 3, 2), lengths)
+            message = _refuses(reverse_sequences, draw(6, 3, 2), lengths)
         except IndexError:
             message = None
         expect(
@@ -118,20 +109,20 @@ def _list(lengths: np.ndarray | None) -> str:
 
 def _pair(B: int = 3, D: int = 2, H: int = 4) -> tuple[Any, Any]:
     """Parameters and starts of two toy nets that differ."""
-    return (_leaky(D, H, 5), _leaky(D, H, 6)), ((_random(B, H, seed=7),), (_random(B, H, seed=8),))
+    return (_leaky(D, H, 5), _leaky(D, H, 6)), ((draw(B, H, seed=7),), (draw(B, H, seed=8),))
 
 
 @holds("08-bidirectional/bidirectional", "each half is a run of its own")
 def _(bidirectional):
     params, states = _pair()
-    xs = _random(6, 3, 2)
+    xs = draw(6, 3, 2)
     hs = bidirectional(run_leaky, params, xs, states)[0]
     expect(np.shape(hs) == (6, 3, 8), f"two nets of 4 units put out {np.shape(hs)}, expected (6, 3, 8): side by side")
     ahead = run_leaky(params[0], xs, states[0])[0]
-    gap = _gap(hs[..., :4], ahead)
+    gap = distance(hs[..., :4], ahead)
     expect(gap < 1e-12, f"the first half is {gap:.3g} away from what the forward net puts out alone")
     back = run_leaky(params[1], xs[::-1].copy(), states[1])[0]
-    gap, unturned = _gap(hs[..., 4:], back[::-1]), _gap(hs[..., 4:], back)
+    gap, unturned = distance(hs[..., 4:], back[::-1]), distance(hs[..., 4:], back)
     hint = " It is still in the order in which it was read: turn it back." if unturned < 1e-12 else ""
     expect(
         gap < 1e-12,
@@ -143,12 +134,12 @@ def _(bidirectional):
 @holds("08-bidirectional/bidirectional", "a short sequence in a long batch is as if alone")
 def _(bidirectional):
     params, states = _pair()
-    xs = _random(6, 3, 2)
+    xs = draw(6, 3, 2)
     hs = bidirectional(run_leaky, params, xs, states, LENGTHS)[0]
     for b, n in enumerate(LENGTHS):
         own = tuple((state[0][b : b + 1],) for state in states)
         alone = bidirectional(run_leaky, params, xs[:n, b : b + 1], own)[0]
-        gaps = [_gap(hs[:n, b, part], alone[:, 0, part]) for part in (slice(0, 4), slice(4, 8))]
+        gaps = [distance(hs[:n, b, part], alone[:, 0, part]) for part in (slice(0, 4), slice(4, 8))]
         half = "forward" if gaps[0] > gaps[1] else "backward"
         expect(
             max(gaps) < 1e-12,
@@ -160,7 +151,7 @@ def _(bidirectional):
 @holds("08-bidirectional/bidirectional", "what stands in the padding does not matter, and its outputs are zero")
 def _(bidirectional):
     params, states = _pair()
-    xs = _random(6, 3, 2)
+    xs = draw(6, 3, 2)
     behind = np.arange(6)[:, None] >= LENGTHS
     hs = bidirectional(run_leaky, params, xs, states, LENGTHS)[0]
     worst = float(np.abs(hs[behind]).max())
@@ -169,17 +160,17 @@ def _(bidirectional):
         f"behind the end of a sequence the outputs are up to {worst:.3g}, expected zeros: see `_cut`.",
     )
     xs[behind] = 1000.0
-    gap = _gap(bidirectional(run_leaky, params, xs, states, LENGTHS)[0], hs)
+    gap = distance(bidirectional(run_leaky, params, xs, states, LENGTHS)[0], hs)
     expect(gap == 0, f"with other numbers behind the ends of the sequences an output changes by {gap:.3g}")
 
 
 @holds("08-bidirectional/bidirectional", "read from the other end, the halves change places")
 def _(bidirectional):
     params, states = _pair()
-    xs = _random(6, 3, 2)
+    xs = draw(6, 3, 2)
     hs = bidirectional(run_leaky, params, xs, states)[0]
     other = bidirectional(run_leaky, params[::-1], xs[::-1].copy(), states[::-1])[0]
-    gap = _gap(np.concatenate([other[::-1, :, 4:], other[::-1, :, :4]], axis=-1), hs)
+    gap = distance(np.concatenate([other[::-1, :, 4:], other[::-1, :, :4]], axis=-1), hs)
     expect(
         gap < 1e-12,
         "the sequence turned around, with the two nets exchanged, should give the same outputs, turned around and with "
@@ -191,7 +182,7 @@ def _(bidirectional):
 def _(bidirectional):
     params, states = _pair()
     expect(
-        _refuses(bidirectional, run_leaky, params, _random(6, 3, 2), states, np.array([6, 0, 4])) is not None,
+        _refuses(bidirectional, run_leaky, params, draw(6, 3, 2), states, np.array([6, 0, 4])) is not None,
         "lengths [6, 0, 4] go through; a sequence without a step has no last step to begin at. "
         "`_check_lengths(..., least=1)` in the module raises the ValueError.",
     )
@@ -203,7 +194,7 @@ def _(bidirectional):
 def _way_back(lengths: np.ndarray | None) -> tuple[Any, ...]:
     """Parameters, starts, inputs and caches of both toy nets; caches as the forward pass keeps them."""
     params, states = _pair()
-    xs = _random(6, 3, 2)
+    xs = draw(6, 3, 2)
     ends = np.full(3, 6) if lengths is None else lengths
     turned = xs.copy()
     for b, n in enumerate(ends):
@@ -230,7 +221,7 @@ def _(bidirectional_backward):
     for lengths in (None, LENGTHS):
         params, states, xs, caches = _way_back(lengths)
         ends = np.full(3, 6) if lengths is None else lengths
-        c = _random(6, 3, 8, seed=9)
+        c = draw(6, 3, 8, seed=9)
         point = {"xs": xs, "the forward start": states[0][0], "the backward start": states[1][0]}
         for i, way in enumerate(("forward", "backward")):
             point |= {f"{way} {name}": value for name, value in params[i].items()}
@@ -251,7 +242,7 @@ def _(bidirectional_backward):
                 bump = np.zeros_like(value)
                 bump[at] = 1e-5
                 nudged[at] = (loss(name, value + bump) - loss(name, value - bump)) / 2e-5
-            gap = _gap(grad, nudged)
+            gap = distance(grad, nudged)
             where = "without lengths" if lengths is None else f"with lengths {_list(lengths)}"
             expect(gap < 1e-6, f"{where} the gradient of {name} is off by {gap:.3g} from central differences")
 
@@ -260,7 +251,7 @@ def _(bidirectional_backward):
 def _(bidirectional_backward):
     params, _, _, caches = _way_back(None)
     for silent, way in ((slice(0, 4), "forward"), (slice(4, 8), "backward")):
-        dhs = _random(6, 3, 8, seed=9)
+        dhs = draw(6, 3, 8, seed=9)
         dhs[..., silent] = 0
         _, _, grads = bidirectional_backward(run_leaky_back, params, dhs, SILENT, caches)
         own, other = grads if way == "forward" else grads[::-1]
@@ -280,14 +271,14 @@ def _(bidirectional_backward):
 def _(bidirectional_backward):
     params, _, _, caches = _way_back(LENGTHS)
     behind = np.arange(6)[:, None] >= LENGTHS
-    dhs = _random(6, 3, 8, seed=9)
+    dhs = draw(6, 3, 8, seed=9)
     dhs[behind] = 0
     clean = bidirectional_backward(run_leaky_back, params, dhs.copy(), SILENT, caches, LENGTHS)
     dhs[behind] = 1000.0
     dirty = bidirectional_backward(run_leaky_back, params, dhs, SILENT, caches, LENGTHS)
-    gap = _gap(dirty[0], clean[0])
+    gap = distance(dirty[0], clean[0])
     for one, two in zip(dirty[2], clean[2], strict=True):
-        gap = max(gap, *(_gap(one[name], two[name]) for name in two))
+        gap = max(gap, *(distance(one[name], two[name]) for name in two))
     expect(
         gap == 0,
         f"numbers in dhs behind the ends of the sequences change a gradient by {gap:.3g}. The forward pass put out "
@@ -300,7 +291,7 @@ def _(bidirectional_backward):
 @holds("08-bidirectional/bidirectional_backward", "an odd number of units is an error")
 def _(bidirectional_backward):
     params, _, _, caches = _way_back(None)
-    message = _refuses(bidirectional_backward, run_leaky_back, params, _random(6, 3, 7), SILENT, caches)
+    message = _refuses(bidirectional_backward, run_leaky_back, params, draw(6, 3, 7), SILENT, caches)
     expect(
         message is not None and "(6, 3, 7)" in message,
         f"dhs of shape (6, 3, 7) ends in {'no error' if message is None else repr(message)}; it holds two halves of "
@@ -315,44 +306,44 @@ def _layers(widths: tuple[int, ...] = (2, 4, 3, 5), B: int = 3) -> tuple[Any, An
     """Parameters and starts of toy layers, lowest first."""
     sizes = list(itertools.pairwise(widths))
     layers = [_leaky(D, H, 10 + i) for i, (D, H) in enumerate(sizes)]
-    return layers, [(_random(B, H, seed=20 + i),) for i, (_, H) in enumerate(sizes)]
+    return layers, [(draw(B, H, seed=20 + i),) for i, (_, H) in enumerate(sizes)]
 
 
 @holds("08-bidirectional/stacked", "one layer is the layer")
 def _(stacked):
     layers, states = _layers((2, 4))
-    xs = _random(5, 3, 2)
+    xs = draw(5, 3, 2)
     hs, lasts, caches = stacked(run_leaky, layers, xs, states)
     want, last, _ = run_leaky(layers[0], xs, states[0])
     expect(
         isinstance(lasts, list) and isinstance(caches, list) and len(lasts) == len(caches) == 1,
         "for one layer, the last states and the caches should be lists of one entry each",
     )
-    gap = max(_gap(hs, want), _gap(lasts[0][0], last[0]))
+    gap = max(distance(hs, want), distance(lasts[0][0], last[0]))
     expect(gap < 1e-12, f"a stack of one layer differs by {gap:.3g} from the layer itself")
 
 
 @holds("08-bidirectional/stacked", "two stacks on top of each other are one")
 def _(stacked):
     layers, states = _layers()
-    xs = _random(5, 3, 2)
+    xs = draw(5, 3, 2)
     hs, lasts, _ = stacked(run_leaky, layers, xs, states)
     for cut in (1, 2):
         below, lower, _ = stacked(run_leaky, layers[:cut], xs, states[:cut])
         above, upper, _ = stacked(run_leaky, layers[cut:], below, states[cut:])
-        gap = max(_gap(above, hs), *(_gap(a[0], b[0]) for a, b in zip([*lower, *upper], lasts, strict=True)))
+        gap = max(distance(above, hs), *(distance(a[0], b[0]) for a, b in zip([*lower, *upper], lasts, strict=True)))
         expect(gap < 1e-12, f"3 layers at once, and {cut} with {3 - cut} on top of it, differ by {gap:.3g}")
 
 
 @holds("08-bidirectional/stacked", "every layer's start counts, and counts in its place")
 def _(stacked):
     layers, states = _layers()
-    xs = _random(5, 3, 2)
+    xs = draw(5, 3, 2)
     lasts = stacked(run_leaky, layers, xs, states)[1]
     for i in range(3):
         moved = [(s + 1,) if j == i else (s,) for j, (s,) in enumerate(states)]
         other = stacked(run_leaky, layers, xs, moved)[1]
-        changed = [_gap(a[0], b[0]) > 1e-12 for a, b in zip(lasts, other, strict=True)]
+        changed = [distance(a[0], b[0]) > 1e-12 for a, b in zip(lasts, other, strict=True)]
         want = [j >= i for j in range(3)]
         expect(
             changed == want,
@@ -365,7 +356,7 @@ def _(stacked):
 @holds("08-bidirectional/stacked", "no layer, or a state too few, is an error")
 def _(stacked):
     layers, states = _layers()
-    xs = _random(5, 3, 2)
+    xs = draw(5, 3, 2)
     for what, few, given in (
         ("no layer", [], []),
         ("3 layers with 2 states", layers, states[:2]),
@@ -382,18 +373,18 @@ def _(stacked):
 
 def _stack_back(widths: tuple[int, ...] = (2, 4, 3, 5)) -> tuple[Any, ...]:
     layers, states = _layers(widths)
-    hs, caches = _random(5, 3, widths[0]), []
+    hs, caches = draw(5, 3, widths[0]), []
     for own, start in zip(layers, states, strict=True):
         hs, _, kept = run_leaky(own, hs, start)
         caches.append(kept)
-    return layers, states, caches, [(_random(3, H, seed=40 + i),) for i, H in enumerate(widths[1:])]
+    return layers, states, caches, [(draw(3, H, seed=40 + i),) for i, H in enumerate(widths[1:])]
 
 
 @holds("08-bidirectional/stacked_backward", "agrees with central differences")
 def _(stacked_backward):
     layers, states, caches, dlasts = _stack_back()
-    c = _random(5, 3, 5, seed=9)
-    point = {"xs": _random(5, 3, 2)} | {f"start of layer {i}": s for i, (s,) in enumerate(states)}
+    c = draw(5, 3, 5, seed=9)
+    point = {"xs": draw(5, 3, 2)} | {f"start of layer {i}": s for i, (s,) in enumerate(states)}
     point |= {f"{name} of layer {i}": value for i, own in enumerate(layers) for name, value in own.items()}
 
     def loss(name, value):
@@ -414,14 +405,14 @@ def _(stacked_backward):
             bump = np.zeros_like(value)
             bump[at] = 1e-5
             nudged[at] = (loss(name, value + bump) - loss(name, value - bump)) / 2e-5
-        gap = _gap(grad, nudged)
+        gap = distance(grad, nudged)
         expect(gap < 1e-6, f"the gradient of {name} (of 0, 1, 2) is off by {gap:.3g} from central differences")
 
 
 @holds("08-bidirectional/stacked_backward", "gradients come back lowest layer first")
 def _(stacked_backward):
     layers, _, caches, dlasts = _stack_back()
-    _, dstates, grads = stacked_backward(run_leaky_back, layers, _random(5, 3, 5, seed=9), dlasts, caches)
+    _, dstates, grads = stacked_backward(run_leaky_back, layers, draw(5, 3, 5, seed=9), dlasts, caches)
     shapes = [np.shape(own["W"]) for own in grads]
     expect(
         isinstance(grads, list) and shapes == [(2, 4), (4, 3), (3, 5)],
@@ -439,7 +430,7 @@ def _(stacked_backward):
 def _(stacked_backward):
     layers, _, caches, dlasts = _stack_back()
     silent = [(0 * d,) for (d,) in dlasts]
-    dxs, _, grads = stacked_backward(run_leaky_back, layers, _random(5, 3, 5, seed=9), silent, caches)
+    dxs, _, grads = stacked_backward(run_leaky_back, layers, draw(5, 3, 5, seed=9), silent, caches)
     deaf = [i for i, own in enumerate(grads) if not np.abs(own["W"]).max() > 0]
     expect(not deaf, f"the gradient enters at the top layer, and layers {deaf} (of 0, 1, 2) hear nothing of it")
     expect(bool(np.abs(dxs).max() > 0), "nothing arrives at the inputs")
@@ -452,7 +443,7 @@ def _(stacked_backward):
     layers, _, caches, dlasts = _stack_back((4, 4, 4, 4))  # of equal widths, so that no shape gives it away
     for what, args in (("2 gradients of states", (dlasts[:2], caches)), ("2 lists of caches", (dlasts, caches[1:]))):
         expect(
-            _refuses(stacked_backward, run_leaky_back, layers, _random(5, 3, 4), *args) is not None,
+            _refuses(stacked_backward, run_leaky_back, layers, draw(5, 3, 4), *args) is not None,
             f"{what} for 3 layers go through; raise a ValueError that says how many of each came",
         )
 
@@ -468,7 +459,7 @@ def _(can_see):
         (read_both_ways, np.ones((5, 5), dtype=bool), "both ways: everything"),
         (read_neighbors, abs(np.subtract.outer(range(5), range(5))) <= 1, "three steps: a band"),
     ):
-        sees = can_see(read, _random(5, 3, 2))
+        sees = can_see(read, draw(5, 3, 2))
         expect(
             isinstance(sees, np.ndarray) and sees.shape == (5, 5) and sees.dtype == bool,
             f"for five steps the answer should be an array (5, 5) of booleans, got {_what(sees)}",
@@ -483,7 +474,7 @@ def _(can_see):
 
 @holds("08-bidirectional/can_see", "one unit of one sequence is enough")
 def _(can_see):
-    sees = can_see(read_one_thread, _random(4, 3, 2))
+    sees = can_see(read_one_thread, draw(4, 3, 2))
     want = np.eye(4, k=-1, dtype=bool)
     expect(
         np.array_equal(sees, want),
@@ -495,7 +486,7 @@ def _(can_see):
 @holds("08-bidirectional/can_see", "it does not depend on what is read")
 def _(can_see):
     want = np.tri(4, dtype=bool)
-    for xs, name in ((np.zeros((4, 2, 3)), "zeros"), (np.ones((4, 2, 3)), "ones"), (-_random(4, 2, 3), "noise")):
+    for xs, name in ((np.zeros((4, 2, 3)), "zeros"), (np.ones((4, 2, 3)), "ones"), (-draw(4, 2, 3), "noise")):
         sees = can_see(read_so_far, xs)
         expect(
             np.array_equal(sees, want),
@@ -514,31 +505,31 @@ def _what(value: Any) -> str:
 
 @holds("08-bidirectional/stream_outputs", "for a net that only looks back, streaming changes nothing")
 def _(stream_outputs):
-    xs = _random(5, 3, 2)
+    xs = draw(5, 3, 2)
     for read in (read_so_far, read_one_thread):
         got, whole = stream_outputs(read, xs), read(xs)
         expect(np.shape(got) == whole.shape, f"the outputs have shape {np.shape(got)}, expected {whole.shape}")
-        gap = _gap(got, whole)
+        gap = distance(got, whole)
         expect(gap < 1e-12, f"the net never looks ahead, and its outputs change by {gap:.3g}")
 
 
 @holds("08-bidirectional/stream_outputs", "the future does not change an output")
 def _(stream_outputs):
-    xs = _random(5, 3, 2)
+    xs = draw(5, 3, 2)
     for read in (read_to_come, read_both_ways, read_neighbors):
         first = stream_outputs(read, xs)
         for t in range(4):
             other = xs.copy()
             other[t + 1 :] = 1000.0
-            gap = _gap(stream_outputs(read, other)[: t + 1], first[: t + 1])
+            gap = distance(stream_outputs(read, other)[: t + 1], first[: t + 1])
             expect(gap == 0, f"other inputs after step {t} change an output up to step {t} by {gap:.3g}")
 
 
 @holds("08-bidirectional/stream_outputs", "the last output has seen everything")
 def _(stream_outputs):
-    xs = _random(5, 3, 2)
+    xs = draw(5, 3, 2)
     for read in (read_so_far, read_to_come, read_both_ways):
-        gap = _gap(stream_outputs(read, xs)[-1], read(xs)[-1])
+        gap = distance(stream_outputs(read, xs)[-1], read(xs)[-1])
         expect(
             gap < 1e-12, f"at the last step all inputs have come, and the output is {gap:.3g} away from read(xs)[-1]"
         )

@@ -2,19 +2,9 @@
 
 import numpy as np
 
+from course.checks.measure import distance, draw
 from course.checks.run import expect, holds
 from course.checks.toys import leaky_step, two_part_step
-
-
-def _random(*shape: int, seed: int = 3) -> np.ndarray:
-    return np.random.default_rng(seed).standard_normal(shape)
-
-
-def _gap(a, b) -> float:
-    """The largest difference; infinite where the shapes differ."""
-    a, b = np.asarray(a), np.asarray(b)
-    return float(np.abs(a - b).max(initial=0.0)) if a.shape == b.shape else np.inf
-
 
 # --- shapes
 
@@ -43,12 +33,12 @@ def _(shapes):
 
 @holds("03-definition/from_columns", "rows give what columns give")
 def _(from_columns):
-    W_xh, W_hh, b_h, W_hy, b_y = (_random(*size) for size in ((4, 3), (4, 4), (4,), (2, 4), (2,)))
-    x, h = _random(3, seed=4), _random(4, seed=5)
+    W_xh, W_hh, b_h, W_hy, b_y = (draw(*size) for size in ((4, 3), (4, 4), (4,), (2, 4), (2,)))
+    x, h = draw(3, seed=4), draw(4, seed=5)
     cell, readout = from_columns(W_xh, W_hh, b_h, W_hy, b_y)
-    gap = _gap(x[None] @ cell["W_xh"] + h[None] @ cell["W_hh"] + cell["b_h"], (W_xh @ x + W_hh @ h + b_h)[None])
+    gap = distance(x[None] @ cell["W_xh"] + h[None] @ cell["W_hh"] + cell["b_h"], (W_xh @ x + W_hh @ h + b_h)[None])
     expect(gap < 1e-12, f"with n=3, m=4 the sum before squashing differs by {gap:.3g} between rows and columns")
-    gap = _gap(h[None] @ readout["W_hy"] + readout["b_y"], (W_hy @ h + b_y)[None])
+    gap = distance(h[None] @ readout["W_hy"] + readout["b_y"], (W_hy @ h + b_y)[None])
     expect(gap < 1e-12, f"with m=4, k=2 the scores differ by {gap:.3g} between rows and columns")
 
 
@@ -57,18 +47,18 @@ def _(from_columns):
 
 @holds("03-definition/softmax", "each row sums to 1 and nothing is negative")
 def _(softmax):
-    p = softmax(_random(4, 5))
+    p = softmax(draw(4, 5))
     sums = p.sum(axis=-1)
-    expect(_gap(sums, np.ones(4)) < 1e-12, f"the rows of a (4, 5) batch sum to {sums.round(4)}, expected 1 each")
+    expect(distance(sums, np.ones(4)) < 1e-12, f"the rows of a (4, 5) batch sum to {sums.round(4)}, expected 1 each")
     expect(bool((p >= 0).all()), f"the smallest entry is {p.min():.4g}; a probability is not negative")
 
 
 @holds("03-definition/softmax", "adding a constant to a row changes nothing")
 def _(softmax):
-    z = _random(3, 4)
+    z = draw(3, 4)
     for shift in (1.0, 800.0, -800.0):
         with np.errstate(all="ignore"):
-            gap = _gap(softmax(z + shift), softmax(z))
+            gap = distance(softmax(z + shift), softmax(z))
         expect(
             gap < 1e-9,
             f"adding {shift:g} to every score changes a probability by {gap:.3g}; only differences of scores count",
@@ -90,7 +80,7 @@ def _(cross_entropy):
 
 @holds("03-definition/cross_entropy", "the gradient is the slope of the loss")
 def _(cross_entropy):
-    z, targets = _random(3, 2, 4), np.array([[0, 1], [2, 3], [3, 0]])
+    z, targets = draw(3, 2, 4), np.array([[0, 1], [2, 3], [3, 0]])
     mask = np.array([[True, True], [True, True], [True, False]])
     _, grad = cross_entropy(z.copy(), targets, mask)
     for at in np.ndindex(z.shape):
@@ -107,7 +97,7 @@ def _(cross_entropy):
 
 @holds("03-definition/cross_entropy", "what stands in the padding does not matter")
 def _(cross_entropy):
-    z, targets = _random(3, 2, 4), np.array([[0, 1], [2, 3], [3, 0]])
+    z, targets = draw(3, 2, 4), np.array([[0, 1], [2, 3], [3, 0]])
     mask = np.array([[True, True], [True, True], [True, False]])
     loss, grad = cross_entropy(z, targets, mask)
     for junk in (1e4, np.inf, np.nan):
@@ -116,7 +106,7 @@ def _(cross_entropy):
         with np.errstate(all="ignore"):
             again, again_grad = cross_entropy(other, other_targets, mask)
         expect(
-            abs(again - loss) < 1e-12 and _gap(again_grad, grad) < 1e-12,
+            abs(again - loss) < 1e-12 and distance(again_grad, grad) < 1e-12,
             f"with {junk:g} at a masked position the loss is {again:.6g} instead of {loss:.6g}. Multiplying by 0 does "
             "not remove it (0 times nan is nan): replace masked scores before you use them.",
         )
@@ -124,7 +114,7 @@ def _(cross_entropy):
 
 @holds("03-definition/cross_entropy", "a target that counts must exist, and something must count")
 def _(cross_entropy):
-    z = _random(2, 4)
+    z = draw(2, 4)
     for what, targets, mask in (
         ("target 4 with 4 classes", np.array([0, 4]), None),
         ("target -1", np.array([0, -1]), None),
@@ -148,16 +138,16 @@ def _(cross_entropy):
 
 
 def _elman_params(D: int, H: int) -> dict[str, np.ndarray]:
-    return {"W_xh": _random(D, H), "W_hh": _random(H, H, seed=4), "b_h": _random(H, seed=5)}
+    return {"W_xh": draw(D, H), "W_hh": draw(H, H, seed=4), "b_h": draw(H, seed=5)}
 
 
 @holds("03-definition/elman_step", "the sequences of a batch do not touch each other")
 def _(elman_step):
-    params, x, h = _elman_params(3, 4), _random(5, 3, seed=6), _random(5, 4, seed=7)
+    params, x, h = _elman_params(3, 4), draw(5, 3, seed=6), draw(5, 4, seed=7)
     (together,), _ = elman_step(params, x, (h,))
     for b in range(5):
         (alone,), _ = elman_step(params, x[b : b + 1], (h[b : b + 1],))
-        gap = _gap(alone[0], together[b])
+        gap = distance(alone[0], together[b])
         expect(gap < 1e-12, f"sequence {b} alone and in a batch of 5 differ by {gap:.3g}")
 
 
@@ -165,8 +155,8 @@ def _(elman_step):
 def _(elman_step):
     params = {"W_xh": np.zeros((3, 2)), "W_hh": np.zeros((2, 2)), "b_h": np.array([-1.0, 0.5])}
     for phi, want in (("tanh", np.tanh(params["b_h"])), ("relu", np.array([0.0, 0.5]))):
-        (h,), _ = elman_step(params, _random(4, 3), (_random(4, 2),), phi)
-        gap = _gap(h, np.tile(want, (4, 1)))
+        (h,), _ = elman_step(params, draw(4, 3), (draw(4, 2),), phi)
+        gap = distance(h, np.tile(want, (4, 1)))
         expect(
             gap < 1e-12,
             f'with zero weights, b_h = [-1, 0.5] and phi="{phi}" each row of h should be {want.round(4)}, got {h[0]}',
@@ -178,11 +168,11 @@ def _(elman_step):
 
 @holds("03-definition/output_layer", "a sequence at once equals step by step")
 def _(output_layer):
-    params = {"W_hy": _random(3, 2), "b_y": _random(2, seed=4)}
-    hs = _random(5, 4, 3, seed=5)
+    params = {"W_hy": draw(3, 2), "b_y": draw(2, seed=4)}
+    hs = draw(5, 4, 3, seed=5)
     logits, _ = output_layer(params, hs)
     for t in range(5):
-        gap = _gap(output_layer(params, hs[t])[0], logits[t])
+        gap = distance(output_layer(params, hs[t])[0], logits[t])
         expect(gap < 1e-12, f"step {t} alone and within the sequence (5, 4, 3) differ by {gap:.3g}")
 
 
@@ -191,8 +181,8 @@ def _(output_layer):
 
 @holds("03-definition/output_layer_backward", "the gradients are slopes")
 def _(output_layer_backward):
-    h, weights = _random(3, 2, 4, seed=6), _random(3, 2, 5, seed=7)
-    params = {"W_hy": _random(4, 5), "b_y": _random(5, seed=4)}
+    h, weights = draw(3, 2, 4, seed=6), draw(3, 2, 5, seed=7)
+    params = {"W_hy": draw(4, 5), "b_y": draw(5, seed=4)}
     dh, grads = output_layer_backward(params, weights, (h,))
 
     def total(W_hy, b_y, h):
@@ -213,12 +203,12 @@ def _(output_layer_backward):
 
 @holds("03-definition/output_layer_backward", "two halves of a sequence add up")
 def _(output_layer_backward):
-    params = {"W_hy": _random(3, 2), "b_y": _random(2, seed=4)}
-    hs, d = _random(6, 4, 3, seed=5), _random(6, 4, 2, seed=6)
+    params = {"W_hy": draw(3, 2), "b_y": draw(2, seed=4)}
+    hs, d = draw(6, 4, 3, seed=5), draw(6, 4, 2, seed=6)
     whole = output_layer_backward(params, d, (hs,))[1]
     first, second = (output_layer_backward(params, d[part], (hs[part],))[1] for part in (slice(0, 2), slice(2, 6)))
     for name in ("W_hy", "b_y"):
-        gap = _gap(first[name] + second[name], whole[name])
+        gap = distance(first[name] + second[name], whole[name])
         expect(gap < 1e-12, f"the gradients of {name} of steps 1-2 and 3-6 do not add up to the whole's: {gap:.3g} off")
 
 
@@ -227,10 +217,10 @@ def _(output_layer_backward):
 
 @holds("03-definition/rnn_forward", "one step equals the step")
 def _(rnn_forward):
-    params, xs, start = {"keep": 0.5}, _random(1, 2, 3), (_random(2, 3, seed=4), _random(2, 3, seed=5))
+    params, xs, start = {"keep": 0.5}, draw(1, 2, 3), (draw(2, 3, seed=4), draw(2, 3, seed=5))
     hs, state, caches = rnn_forward(two_part_step, params, xs, start)
     want, cache = two_part_step(params, xs[0], start)
-    gap = max(_gap(hs[0], want[0]), *(_gap(got, w) for got, w in zip(state, want, strict=True)))
+    gap = max(distance(hs[0], want[0]), *(distance(got, w) for got, w in zip(state, want, strict=True)))
     expect(gap < 1e-12, f"for T = 1 the result differs from the step's own by {gap:.3g}")
     expect(
         len(caches) == 1 and len(caches[0]) == len(cache), "for T = 1 there should be one cache, as the step made it"
@@ -239,12 +229,12 @@ def _(rnn_forward):
 
 @holds("03-definition/rnn_forward", "two chunks equal one pass")
 def _(rnn_forward):
-    params, xs, start = {"keep": 0.5}, _random(6, 2, 3), (_random(2, 3, seed=4),)
+    params, xs, start = {"keep": 0.5}, draw(6, 2, 3), (draw(2, 3, seed=4),)
     whole, end, _ = rnn_forward(leaky_step, params, xs, start)
     for cut in (1, 3, 5):
         first, middle, _ = rnn_forward(leaky_step, params, xs[:cut], start)
         second, last, _ = rnn_forward(leaky_step, params, xs[cut:], middle)
-        gap = max(_gap(np.concatenate([first, second]), whole), _gap(last[0], end[0]))
+        gap = max(distance(np.concatenate([first, second]), whole), distance(last[0], end[0]))
         expect(
             gap < 1e-12,
             f"6 steps at once and {cut} + {6 - cut} steps, carrying the state over, differ by {gap:.3g}",
@@ -253,13 +243,13 @@ def _(rnn_forward):
 
 @holds("03-definition/rnn_forward", "the future does not change the past")
 def _(rnn_forward):
-    params, xs, start = {"keep": 0.5}, _random(5, 2, 3), (np.zeros((2, 3)),)
+    params, xs, start = {"keep": 0.5}, draw(5, 2, 3), (np.zeros((2, 3)),)
     hs, _, _ = rnn_forward(leaky_step, params, xs, start)
     other = xs.copy()
     other[3] += 1
     changed, _, _ = rnn_forward(leaky_step, params, other, start)
-    expect(_gap(changed[:3], hs[:3]) == 0, "changing the fourth input changes a state before the fourth step")
-    expect(_gap(changed[3:], hs[3:]) > 0, "changing the fourth input changes no state from the fourth step on")
+    expect(distance(changed[:3], hs[:3]) == 0, "changing the fourth input changes a state before the fourth step")
+    expect(distance(changed[3:], hs[3:]) > 0, "changing the fourth input changes no state from the fourth step on")
 
 
 @holds("03-definition/rnn_forward", "no step is an error")
@@ -298,8 +288,8 @@ def _(initial_state):
 
 @holds("03-definition/initial_state_backward", "a batch twice as large has the sum of the gradients")
 def _(initial_state_backward):
-    one, two = _random(4, 3), _random(2, 3, seed=4)
+    one, two = draw(4, 3), draw(2, 3, seed=4)
     (whole,) = initial_state_backward((np.concatenate([one, two]),))
     (first,), (second,) = initial_state_backward((one,)), initial_state_backward((two,))
-    gap = _gap(first + second, whole)
+    gap = distance(first + second, whole)
     expect(gap < 1e-12, f"4 sequences and 2 sequences do not add up to all 6: {gap:.3g} off")

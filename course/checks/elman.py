@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from course.checks.driver import drive
+from course.checks.measure import closest_scale, distance, draw, expect_normal
 from course.checks.run import CheckFailed, expect, holds
 from course.checks.toys import leaky_step, two_part_step
 from course.checks.training import hopeless, reber_forward, reber_run, reber_strings, train_on_reber
@@ -15,16 +16,6 @@ __all__ = ["reber_strings", "share_legal", "train_on_reber"]  # for the notebook
 
 GATE = 0.99  # share of fresh strings in which every predicted symbol must be legal
 PASSED_BY = "a right backward step reached 1.000 on each of 20 seeds"
-
-
-def _random(*shape: int, seed: int = 3) -> np.ndarray:
-    return np.random.default_rng(seed).standard_normal(shape)
-
-
-def _gap(a: Any, b: Any) -> float:
-    """The largest difference; infinite where the shapes differ."""
-    a, b = np.asarray(a), np.asarray(b)
-    return float(np.abs(a - b).max(initial=0.0)) if a.shape == b.shape else np.inf
 
 
 @contextmanager
@@ -56,10 +47,10 @@ def _step(seed: int = 3, B: int = 4, D: int = 3, H: int = 5, phi: str = "tanh") 
     """Parameters, a gradient that comes in, and the cache of a step."""
     from rnnlib.elman import elman_step
 
-    params = {"W_xh": _random(D, H, seed=seed), "W_hh": _random(H, H, seed=seed + 1), "b_h": _random(H, seed=seed + 2)}
-    x, h_prev = _random(B, D, seed=seed + 3), np.tanh(_random(B, H, seed=seed + 4))
+    params = {"W_xh": draw(D, H, seed=seed), "W_hh": draw(H, H, seed=seed + 1), "b_h": draw(H, seed=seed + 2)}
+    x, h_prev = draw(B, D, seed=seed + 3), np.tanh(draw(B, H, seed=seed + 4))
     _, cache = elman_step(params, x, (h_prev,), phi)
-    return params, _random(B, H, seed=seed + 5), cache
+    return params, draw(B, H, seed=seed + 5), cache
 
 
 @holds("04-elman/elman_step_backward", "agrees with central differences")
@@ -83,7 +74,7 @@ def _(elman_step_backward):
                 bump = np.zeros_like(value)
                 bump[at] = 1e-6
                 nudged[at] = (loss(name, value + bump) - loss(name, value - bump)) / 2e-6
-            gap = _gap(got, nudged)
+            gap = distance(got, nudged)
             expect(gap < 1e-6, f"for phi={phi!r} the gradient of {name} is off by {gap:.3g} from central differences")
 
 
@@ -94,9 +85,11 @@ def _(elman_step_backward):
     dx, (dh_prev,), grads = elman_step_backward(params, (dh,), cache)
     apart = [elman_step_backward(params, (dh[b : b + 1],), tuple(a[b : b + 1] for a in cache)) for b in range(4)]
     for name, whole in grads.items():
-        gap = _gap(sum(single[2][name] for single in apart), whole)
+        gap = distance(sum(single[2][name] for single in apart), whole)
         expect(gap < 1e-10, f"the gradients of {name} of 4 sequences, taken one by one, do not add up: {gap:.3g} off")
-    gap = max(_gap(np.concatenate([s[0] for s in apart]), dx), _gap(np.concatenate([s[1][0] for s in apart]), dh_prev))
+    gap = max(
+        distance(np.concatenate([s[0] for s in apart]), dx), distance(np.concatenate([s[1][0] for s in apart]), dh_prev)
+    )
     expect(gap < 1e-10, f"a sequence's own dx and dh_prev depend on the other sequences of the batch: {gap:.3g} off")
 
 
@@ -106,7 +99,7 @@ def _(elman_step_backward):
     params, dh, cache = _step()
     before, views = dh.copy(), [array.copy() for array in cache]
     first = elman_step_backward(params, (dh,), cache)
-    changed = _gap(dh, before) > 0 or any(_gap(a, b) > 0 for a, b in zip(cache, views, strict=True))
+    changed = distance(dh, before) > 0 or any(distance(a, b) > 0 for a, b in zip(cache, views, strict=True))
     expect(not changed, "dh or the cache is not what it was before the call: an array of the caller was written into.")
     shared = [name for name, a in _arrays_of(first) for b in (dh, *cache) if np.shares_memory(a, b)]
     expect(not shared, f"{', '.join(shared)} shares memory with what came in: whoever changes one changes the other.")
@@ -182,21 +175,13 @@ def _what_else(spread: float, D: int, H: int) -> str:
         "1/sqrt(3 H), a uniform distribution up to 1/sqrt(H)": 1 / np.sqrt(3 * H),
         "0.01, whatever the size": 0.01,
     }
-    name = min(scales, key=lambda key: abs(np.log(max(spread, 1e-12) / scales[key])))
-    near = abs(np.log(max(spread, 1e-12) / scales[name])) < 0.1
-    return f"it is close to {name}." if near else "it is close to none of the usual scales."
+    return closest_scale(spread, scales)
 
 
 @holds("04-elman/elman_init", "the weights are normally distributed")
 def _(elman_init):
     got = elman_init(np.random.default_rng(2), 200, 200)
-    for name in ("W_xh", "W_hh"):
-        beyond = float((np.abs(got[name]) > 2 * np.std(got[name])).mean())
-        expect(
-            0.035 < beyond < 0.056,
-            f"{beyond:.1%} of {name} lies beyond two standard deviations; of a normal distribution 4.6 % does, of a "
-            "uniform one nothing",
-        )
+    expect_normal({name: got[name] for name in ("W_xh", "W_hh")})
 
 
 @holds("04-elman/elman_init", "biases are zero")
@@ -208,13 +193,15 @@ def _(elman_init):
 @holds("04-elman/elman_init", "all randomness comes from rng")
 def _(elman_init):
     first, again, other = (elman_init(np.random.default_rng(seed), 4, 4) for seed in (5, 5, 6))
-    expect(_gap(first["W_xh"], again["W_xh"]) == 0, "two generators with the same seed give different W_xh")
-    expect(_gap(first["W_hh"], again["W_hh"]) == 0, "two generators with the same seed give different W_hh")
-    expect(_gap(first["W_xh"], other["W_xh"]) > 0, "another seed gives the same W_xh: draw from `rng`")
-    expect(_gap(first["W_xh"], first["W_hh"]) > 0, "for D = H, W_xh and W_hh are the same numbers: draw each anew")
+    expect(distance(first["W_xh"], again["W_xh"]) == 0, "two generators with the same seed give different W_xh")
+    expect(distance(first["W_hh"], again["W_hh"]) == 0, "two generators with the same seed give different W_hh")
+    expect(distance(first["W_xh"], other["W_xh"]) > 0, "another seed gives the same W_xh: draw from `rng`")
+    expect(distance(first["W_xh"], first["W_hh"]) > 0, "for D = H, W_xh and W_hh are the same numbers: draw each anew")
     rng = np.random.default_rng(7)
     one, two = elman_init(rng, 4, 4), elman_init(rng, 4, 4)
-    expect(_gap(one["W_xh"], two["W_xh"]) > 0, "two nets drawn from one generator are the same: do not seed it anew")
+    expect(
+        distance(one["W_xh"], two["W_xh"]) > 0, "two nets drawn from one generator are the same: do not seed it anew"
+    )
 
 
 @holds("04-elman/elman_init", "the dtype is the one asked for")
@@ -244,7 +231,7 @@ def _(elman_init):
 
 def _pieces(count: int) -> list[dict[str, np.ndarray]]:
     shapes = {"W_xh": (3, 5), "W_hh": (5, 5), "b_h": (5,)}
-    return [{k: _random(*shape, seed=10 * i + len(shape)) for k, shape in shapes.items()} for i in range(count)]
+    return [{k: draw(*shape, seed=10 * i + len(shape)) for k, shape in shapes.items()} for i in range(count)]
 
 
 @holds("04-elman/sum_gradients", "the total shares nothing with the pieces")
@@ -265,7 +252,7 @@ def _(sum_gradients):
 def _(sum_gradients):
     pieces = _pieces(5)
     forth, back = sum_gradients(pieces), sum_gradients(pieces[::-1])
-    gap = max(_gap(forth[name], back[name]) for name in forth)
+    gap = max(distance(forth[name], back[name]) for name in forth)
     expect(gap < 1e-12, f"adding from the last step to the first gives another total: {gap:.3g} off")
 
 
@@ -274,7 +261,7 @@ def _(sum_gradients):
     pieces = _pieces(5)
     halves, whole = [sum_gradients(pieces[:2]), sum_gradients(pieces[2:])], sum_gradients(pieces)
     total = sum_gradients(halves)
-    gap = max(_gap(total[name], whole[name]) for name in whole)
+    gap = max(distance(total[name], whole[name]) for name in whole)
     expect(gap < 1e-12, f"steps 1-2 and steps 3-5 do not add up to steps 1-5: {gap:.3g} off")
 
 
@@ -283,7 +270,7 @@ def _(sum_gradients):
 
 def _net(inputs: int = 7, hidden: int = 6, keep: float = 0.5) -> dict[str, Any]:
     """A toy cell's parameters and an output layer's; the toy adds the input to a share of the state, so D = H."""
-    return {"keep": keep, "W_hy": _random(hidden, inputs), "b_y": _random(inputs, seed=4)}
+    return {"keep": keep, "W_hy": draw(hidden, inputs), "b_y": draw(inputs, seed=4)}
 
 
 def _guesses(predict_next: Callable[..., Any], xs: np.ndarray, start: np.ndarray | None = None) -> Any:
@@ -294,7 +281,7 @@ def _guesses(predict_next: Callable[..., Any], xs: np.ndarray, start: np.ndarray
 @holds("04-elman/predict_next", "one prediction for each symbol read")
 @_earlier_chapters()
 def _(predict_next):
-    got = _guesses(predict_next, _random(9, 4, 6, seed=20))
+    got = _guesses(predict_next, draw(9, 4, 6, seed=20))
     expect(
         isinstance(got, np.ndarray) and got.shape == (9, 4),
         f"for xs of shape (9, 4, 6) the answer has shape {np.shape(got)}, expected (9, 4)",
@@ -308,7 +295,7 @@ def _(predict_next):
 @holds("04-elman/predict_next", "the future does not change a prediction")
 @_earlier_chapters()
 def _(predict_next):
-    xs = _random(8, 5, 6, seed=21)
+    xs = draw(8, 5, 6, seed=21)
     whole = _guesses(predict_next, xs)
     for end in (1, 4, 7):
         same = np.array_equal(_guesses(predict_next, xs[:end]), whole[:end])
@@ -318,12 +305,12 @@ def _(predict_next):
 @holds("04-elman/predict_next", "the past and the start do")
 @_earlier_chapters()
 def _(predict_next):
-    xs = _random(6, 40, 6, seed=22)
+    xs = draw(6, 40, 6, seed=22)
     other = xs.copy()
     other[0] = -other[0]
     moved = (_guesses(predict_next, xs)[1:] != _guesses(predict_next, other)[1:]).any()
     expect(bool(moved), "changing the first symbol changes no later prediction in 40 strings: is the state carried on?")
-    start = 3 * _random(40, 6, seed=23)
+    start = 3 * draw(40, 6, seed=23)
     moved = (_guesses(predict_next, xs) != _guesses(predict_next, xs, start)).any()
     expect(bool(moved), "another start changes no prediction in 40 strings: begin with the state that is handed in")
 
@@ -331,7 +318,7 @@ def _(predict_next):
 @holds("04-elman/predict_next", "any cell will do")
 @_earlier_chapters()
 def _(predict_next):
-    xs, start = _random(5, 3, 6, seed=24), (_random(3, 6, seed=25), np.zeros((3, 6)))
+    xs, start = draw(5, 3, 6, seed=24), (draw(3, 6, seed=25), np.zeros((3, 6)))
     got = predict_next(two_part_step, _net(), xs, start)
     expect(np.shape(got) == (5, 3), f"for a cell with two state arrays the shape is {np.shape(got)}, expected (5, 3)")
 
@@ -339,7 +326,7 @@ def _(predict_next):
 @holds("04-elman/predict_next", "each string is predicted on its own")
 @_earlier_chapters()
 def _(predict_next):
-    xs = _random(6, 5, 6, seed=26)
+    xs = draw(6, 5, 6, seed=26)
     order = np.array([3, 0, 4, 1, 2])
     same = np.array_equal(_guesses(predict_next, xs[:, order]), _guesses(predict_next, xs)[:, order])
     expect(same, "with the strings in another order, a string's predictions change")

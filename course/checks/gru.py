@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from course.checks.measure import closest_scale, distance, draw, expect_normal
 from course.checks.run import CheckFailed, expect, holds
 
 __all__ = [  # for the notebook's hidden cells
@@ -22,16 +23,6 @@ CLOSE = 0.1  # how near to the wanted value a hand-set unit must be
 FAR = 1000.0  # a bias that shuts or opens a gate for good
 
 
-def _random(*shape: int, seed: int = 3) -> np.ndarray:
-    return np.random.default_rng(seed).standard_normal(shape)
-
-
-def _gap(a: Any, b: Any) -> float:
-    """The largest difference; infinite where the shapes differ."""
-    a, b = np.asarray(a), np.asarray(b)
-    return float(np.abs(a - b).max(initial=0.0)) if a.shape == b.shape else np.inf
-
-
 def _short(value: Any) -> str:
     text = repr(value)
     return text if len(text) < 60 else f"{text[:57]}..."
@@ -41,7 +32,7 @@ def _net(D: int, H: int, reset: str = "before", seed: int = 3) -> dict[str, np.n
     shapes: dict[str, tuple[int, ...]] = {"W_xh": (D, 3 * H), "W_hh": (H, 3 * H), "b_h": (3 * H,)}
     if reset == "after":
         shapes["b_hh"] = (H,)
-    return {name: _random(*shape, seed=seed + i) for i, (name, shape) in enumerate(shapes.items())}
+    return {name: draw(*shape, seed=seed + i) for i, (name, shape) in enumerate(shapes.items())}
 
 
 def _with_bias(params: dict[str, np.ndarray], block: int, value: float) -> dict[str, np.ndarray]:
@@ -67,18 +58,18 @@ def _own_step() -> Iterator[None]:
 
 @holds("07-gru/gru_step", "a shut update gate keeps the state, an open one writes the candidate")
 def _(gru_step):
-    x, h_prev = _random(4, 3, seed=10), np.tanh(_random(4, 5, seed=11))
+    x, h_prev = draw(4, 3, seed=10), np.tanh(draw(4, 5, seed=11))
     for reset in FORMS:
         net = _net(3, 5, reset)
         (kept,), _ = gru_step(_with_bias(net, 0, -FAR), x, (h_prev,), reset)
-        gap = _gap(kept, h_prev)
+        gap = distance(kept, h_prev)
         expect(
             gap < 1e-12,
             f"reset={reset!r}: with the biases of z at {-FAR:g} its gates are shut, so h should be h_prev; it is off "
             f"by {gap:.3g}. The blend is (1 - z) times the old state plus z times the candidate; z is the first block.",
         )
         (written,), cache = gru_step(_with_bias(net, 0, FAR), x, (h_prev,), reset)
-        gap = _gap(written, cache[4])
+        gap = distance(written, cache[4])
         expect(
             gap < 1e-12,
             f"reset={reset!r}: with the gates of z open h should be the candidate n; it is off by {gap:.3g}",
@@ -87,11 +78,11 @@ def _(gru_step):
 
 @holds("07-gru/gru_step", "a shut reset gate hides the state from the candidate")
 def _(gru_step):
-    x = _random(4, 3, seed=12)
+    x = draw(4, 3, seed=12)
     for reset in FORMS:
         net = _with_bias(_net(3, 5, reset), 1, -FAR)
-        candidates = [gru_step(net, x, (np.tanh(_random(4, 5, seed=s)),), reset)[1][4] for s in (13, 14)]
-        gap = _gap(*candidates)
+        candidates = [gru_step(net, x, (np.tanh(draw(4, 5, seed=s)),), reset)[1][4] for s in (13, 14)]
+        gap = distance(*candidates)
         expect(
             gap < 1e-12,
             f"reset={reset!r}: with the biases of r at {-FAR:g} the candidate should not depend on h_prev; between two "
@@ -102,29 +93,29 @@ def _(gru_step):
 @holds("07-gru/gru_step", "with the reset gate open the two forms agree")
 def _(gru_step):
     net = _with_bias(_net(3, 5, "after"), 1, FAR) | {"b_hh": np.zeros(5)}
-    x, state = _random(4, 3, seed=15), (np.tanh(_random(4, 5, seed=16)),)
+    x, state = draw(4, 3, seed=15), (np.tanh(draw(4, 5, seed=16)),)
     (before,), _ = gru_step(net, x, state, "before")
     (after,), _ = gru_step(net, x, state, "after")
-    gap = _gap(before, after)
+    gap = distance(before, after)
     expect(gap < 1e-12, f"with r = 1 and b_hh = 0 both forms compute the same; yours differ by {gap:.3g}")
 
 
 @holds("07-gru/gru_step", "the sequences of a batch do not touch each other")
 def _(gru_step):
-    x, h_prev = _random(5, 3, seed=17), np.tanh(_random(5, 4, seed=18))
+    x, h_prev = draw(5, 3, seed=17), np.tanh(draw(5, 4, seed=18))
     for reset in FORMS:
         net = _net(3, 4, reset)
         (together,), _ = gru_step(net, x, (h_prev,), reset)
         for b in range(5):
             (alone,), _ = gru_step(net, x[b : b + 1], (h_prev[b : b + 1],), reset)
-            gap = _gap(alone[0], together[b])
+            gap = distance(alone[0], together[b])
             expect(gap < 1e-12, f"reset={reset!r}: sequence {b} alone and in a batch of 5 differ by {gap:.3g}")
 
 
 @holds("07-gru/gru_step", "there are two forms and no third")
 def _(gru_step):
     try:
-        gru_step(_net(3, 4, "after"), _random(2, 3), (_random(2, 4),), "between")
+        gru_step(_net(3, 4, "after"), draw(2, 3), (draw(2, 4),), "between")
     except ValueError as error:
         expect("between" in str(error), f"the message does not say which form came: {error}")
     else:
@@ -190,21 +181,13 @@ def _what_else(spread: float, D: int, H: int) -> str:
         "1, no scaling at all": 1.0,
         "0.01, whatever the size": 0.01,
     }
-    name = min(scales, key=lambda key: abs(np.log(max(spread, 1e-12) / scales[key])))
-    near = abs(np.log(max(spread, 1e-12) / scales[name])) < 0.1
-    return f"it is close to {name}." if near else "it is close to none of the usual scales."
+    return closest_scale(spread, scales)
 
 
 @holds("07-gru/gru_init", "the weights are normally distributed")
 def _(gru_init):
     got = gru_init(np.random.default_rng(2), 120, 120)
-    for name in ("W_xh", "W_hh"):
-        beyond = float((np.abs(got[name]) > 2 * np.std(got[name])).mean())
-        expect(
-            0.035 < beyond < 0.056,
-            f"{beyond:.1%} of {name} lies beyond two standard deviations; of a normal distribution 4.6 % does, of a "
-            "uniform one nothing",
-        )
+    expect_normal({name: got[name] for name in ("W_xh", "W_hh")})
 
 
 @holds("07-gru/gru_init", "biases are zero")
@@ -218,14 +201,16 @@ def _(gru_init):
 def _(gru_init):
     first, again, other = (gru_init(np.random.default_rng(seed), 4, 4) for seed in (5, 5, 6))
     for name in ("W_xh", "W_hh"):
-        expect(_gap(first[name], again[name]) == 0, f"two generators with the same seed give different {name}")
-        expect(_gap(first[name], other[name]) > 0, f"another seed gives the same {name}: draw from `rng`")
+        expect(distance(first[name], again[name]) == 0, f"two generators with the same seed give different {name}")
+        expect(distance(first[name], other[name]) > 0, f"another seed gives the same {name}: draw from `rng`")
         z, r, n = np.split(first[name], 3, axis=-1)
-        expect(min(_gap(z, r), _gap(r, n)) > 0, f"two blocks of {name} are the same numbers: draw 3H columns")
-    expect(_gap(first["W_xh"], first["W_hh"]) > 0, "for D = H, W_xh and W_hh are the same numbers: draw each anew")
+        expect(min(distance(z, r), distance(r, n)) > 0, f"two blocks of {name} are the same numbers: draw 3H columns")
+    expect(distance(first["W_xh"], first["W_hh"]) > 0, "for D = H, W_xh and W_hh are the same numbers: draw each anew")
     rng = np.random.default_rng(7)
     one, two = gru_init(rng, 4, 4), gru_init(rng, 4, 4)
-    expect(_gap(one["W_xh"], two["W_xh"]) > 0, "two nets drawn from one generator are the same: do not seed it anew")
+    expect(
+        distance(one["W_xh"], two["W_xh"]) > 0, "two nets drawn from one generator are the same: do not seed it anew"
+    )
 
 
 @holds("07-gru/gru_init", "the dtype is the one asked for")
@@ -260,9 +245,9 @@ def _(gru_init):
 
 def _step(reset: str, B: int = 4, D: int = 3, H: int = 5) -> tuple[Any, ...]:
     """Parameters, a gradient that comes in, and a cache made of numbers that a step could have left."""
-    x, h_prev, n = _random(B, D, seed=20), np.tanh(_random(B, H, seed=21)), np.tanh(_random(B, H, seed=22))
+    x, h_prev, n = draw(B, D, seed=20), np.tanh(draw(B, H, seed=21)), np.tanh(draw(B, H, seed=22))
     z, r = np.random.default_rng(23).uniform(0.05, 0.95, (2, B, H))
-    return _net(D, H, reset), _random(B, H, seed=24), (x, h_prev, z, r, n)
+    return _net(D, H, reset), draw(B, H, seed=24), (x, h_prev, z, r, n)
 
 
 @holds("07-gru/gru_step_backward", "agrees with central differences of gru_step")
@@ -271,8 +256,8 @@ def _(gru_step_backward):
 
     for reset in FORMS:
         net = _net(3, 4, reset)
-        inputs = net | {"x": _random(2, 3, seed=25), "h_prev": np.tanh(_random(2, 4, seed=26))}
-        dh = _random(2, 4, seed=27)
+        inputs = net | {"x": draw(2, 3, seed=25), "h_prev": np.tanh(draw(2, 4, seed=26))}
+        dh = draw(2, 4, seed=27)
 
         def loss(name, value, inputs=inputs, dh=dh, reset=reset):
             now = inputs | {name: value}
@@ -288,7 +273,7 @@ def _(gru_step_backward):
                 bump = np.zeros_like(value)
                 bump[at] = 1e-6
                 nudged[at] = (loss(name, value + bump) - loss(name, value - bump)) / 2e-6
-            gap = _gap(got, nudged)
+            gap = distance(got, nudged)
             expect(
                 gap < 1e-6,
                 f"for reset={reset!r} the gradient of {name} is off by {gap:.3g} from central differences of your "
@@ -301,7 +286,7 @@ def _which_block(name: str, got: Any, want: np.ndarray) -> str:
     if name not in ("W_xh", "W_hh", "b_h") or np.shape(got) != want.shape:
         return ""
     pairs = zip("zrh", np.split(np.asarray(got), 3, axis=-1), np.split(want, 3, axis=-1), strict=True)
-    wrong = [letter for letter, g, w in pairs if _gap(g, w) > 1e-6]
+    wrong = [letter for letter, g, w in pairs if distance(g, w) > 1e-6]
     return f", in block {' and '.join(wrong)}" if len(wrong) < 3 else ""
 
 
@@ -310,7 +295,7 @@ def _(gru_step_backward):
     for reset in FORMS:
         params, dh, (x, h_prev, z, r, n) = _step(reset)
         dx, (dh_prev,), grads = gru_step_backward(params, (dh,), (x, h_prev, np.zeros_like(z), r, n), reset)
-        gap = _gap(dh_prev, dh)
+        gap = distance(dh_prev, dh)
         expect(
             gap < 1e-12,
             f"reset={reset!r}: with z = 0 the step only copied h_prev, so dh_prev is dh; it is off by {gap:.3g}",
@@ -329,10 +314,10 @@ def _(gru_step_backward):
             for b in range(len(dh))
         ]
         for name, whole in grads.items():
-            gap = _gap(sum(single[2][name] for single in apart), whole)
+            gap = distance(sum(single[2][name] for single in apart), whole)
             expect(gap < 1e-10, f"the gradients of {name} of 4 sequences, one by one, do not add up: {gap:.3g} off")
         rows = np.concatenate([s[0] for s in apart]), np.concatenate([s[1][0] for s in apart])
-        gap = max(_gap(rows[0], dx), _gap(rows[1], dh_prev))
+        gap = max(distance(rows[0], dx), distance(rows[1], dh_prev))
         expect(gap < 1e-10, f"a sequence's own dx and dh_prev depend on the other sequences: {gap:.3g} off")
 
 
@@ -342,7 +327,7 @@ def _(gru_step_backward):
         params, dh, cache = _step(reset)
         before, views = dh.copy(), [array.copy() for array in cache]
         dx, (dh_prev,), grads = gru_step_backward(params, (dh,), cache, reset)
-        changed = _gap(dh, before) > 0 or any(_gap(a, b) > 0 for a, b in zip(cache, views, strict=True))
+        changed = distance(dh, before) > 0 or any(distance(a, b) > 0 for a, b in zip(cache, views, strict=True))
         expect(not changed, "dh or the cache is not what it was before the call: the caller's array is written into")
         answers = [("dx", dx), ("dh_prev", dh_prev), *((f"the gradient of {k}", g) for k, g in grads.items())]
         shared = [name for name, a in answers for b in (dh, *cache) if np.shares_memory(a, b)]
@@ -399,10 +384,10 @@ def _only_there(weights: dict[str, np.ndarray], given: dict[str, np.ndarray], ho
         ):
             continue
         part = (..., slice(block * H, (block + 1) * H))
-        gap = _gap(weights[name][part], given[name][part])
+        gap = distance(weights[name][part], given[name][part])
         expect(gap == 0, f"how={how!r}: block {letter} of {name} has changed, by up to {gap:.3g}; leave it as it is")
     if how == "matrix":
-        gap = _gap(np.diag(weights["W_hh"][:, 2 * H :]), np.diag(given["W_hh"][:, 2 * H :]))
+        gap = distance(np.diag(weights["W_hh"][:, 2 * H :]), np.diag(given["W_hh"][:, 2 * H :]))
         expect(gap == 0, f"how='matrix': a unit hears itself with another weight than before, {gap:.3g} off")
 
 
@@ -448,7 +433,7 @@ def _(make_forms_agree):
         got = make_forms_agree(handed, how)
         wrong = {name: str(value.dtype) for name, value in got.items() if value.dtype != np.float32}
         expect(not wrong, f"how={how!r}: from float32 parameters came {wrong}")
-        changed = [name for name in given if _gap(given[name], handed[name]) > 0]
+        changed = [name for name in given if distance(given[name], handed[name]) > 0]
         expect(not changed, f"how={how!r}: {', '.join(changed)} of the caller has been written into; copy first")
         shared = [name for name in given if np.shares_memory(got[name], handed[name])]
         expect(not shared, f"how={how!r}: {', '.join(shared)} is the caller's own array; copy it")
@@ -514,7 +499,7 @@ def _(blind_spot):
     net = {name: value.astype(np.float32) for name, value in net_with_blind_spots(65, 3, 4).items()}
     handed = {name: value.copy() for name, value in net.items()}
     spot = blind_spot(handed, 1)
-    changed = [name for name in net if _gap(net[name], handed[name]) > 0]
+    changed = [name for name in net if distance(net[name], handed[name]) > 0]
     expect(not changed, f"{', '.join(changed)} of the caller has been written into")
     expect(spot.dtype == np.float32, f"from float32 parameters came a state of dtype {spot.dtype}")
 
@@ -662,7 +647,7 @@ def _(gru_to_torch):
 @holds("07-gru/gru_to_torch", "a shape that does not fit is an error")
 def _(gru_to_torch):
     net = _net(3, 4, "after")
-    for name, wrong in (("W_xh", _random(3, 11)), ("b_h", _random(11))):
+    for name, wrong in (("W_xh", draw(3, 11)), ("b_h", draw(11))):
         try:
             gru_to_torch(net | {name: wrong})
         except ValueError:
@@ -674,7 +659,7 @@ def _(gru_to_torch):
 
 def _torch_weights(D: int, H: int) -> dict[str, np.ndarray]:
     shapes = {"weight_ih": (3 * H, D), "weight_hh": (3 * H, H), "bias_ih": (3 * H,), "bias_hh": (3 * H,)}
-    return {name: _random(*shape, seed=80 + i) for i, (name, shape) in enumerate(shapes.items())}
+    return {name: draw(*shape, seed=80 + i) for i, (name, shape) in enumerate(shapes.items())}
 
 
 @holds("07-gru/gru_from_torch", "of the biases of r and z only the sum matters, in block n each counts")
@@ -689,7 +674,7 @@ def _(gru_from_torch):
         moved["bias_ih"][part] += 1
         moved["bias_hh"][part] -= 1
         after = gru_from_torch(moved)
-        gap = max(_gap(before[name], after[name]) for name in before)
+        gap = max(distance(before[name], after[name]) for name in before)
         if same:
             expect(gap < 1e-12, f"moving 1 from bias_hh to bias_ih in block {block} changes the answer by {gap:.3g}")
         else:
@@ -709,7 +694,7 @@ def _(gru_from_torch):
 @holds("07-gru/gru_from_torch", "a shape that does not fit is an error")
 def _(gru_from_torch):
     weights = _torch_weights(3, 4)
-    for name, wrong in (("weight_ih", _random(11, 3)), ("bias_ih", _random(11))):
+    for name, wrong in (("weight_ih", draw(11, 3)), ("bias_ih", draw(11))):
         try:
             gru_from_torch(weights | {name: wrong})
         except ValueError:

@@ -1,11 +1,11 @@
 """What must hold for the functions of chapter 02, whatever the numbers, and a net trained without a derivative."""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from course.checks.driver import drive
+from course.checks.measure import distance
 from course.checks.run import CheckFailed, expect, holds
 from course.checks.streams import follow_bits
 
@@ -36,12 +36,6 @@ def _height(weights: np.ndarray, s: np.ndarray) -> float:
     return -float(sum(weights[i, j] * s[i] * s[j] for i in range(len(s)) for j in range(i)))
 
 
-def _gap(a: Any, b: Any) -> float:
-    """The largest difference; infinite where the shapes differ."""
-    a, b = np.asarray(a), np.asarray(b)
-    return float(np.abs(a - b).max(initial=0.0)) if a.shape == b.shape else np.inf
-
-
 # --- hopfield_store
 
 
@@ -49,7 +43,7 @@ def _gap(a: Any, b: Any) -> float:
 def _(hopfield_store):
     weights = hopfield_store(_signs(3, 8))
     expect(np.shape(weights) == (8, 8), f"3 patterns of 8 units give weights {np.shape(weights)}, expected (8, 8)")
-    gap = _gap(weights, weights.T)
+    gap = distance(weights, weights.T)
     expect(gap == 0, f"W_ij and W_ji differ by up to {gap:.3g}; units agree with each other both ways")
     own = np.diagonal(weights)
     expect(not own.any(), f"the diagonal is {own}, expected zeros: a unit does not speak to itself")
@@ -58,14 +52,14 @@ def _(hopfield_store):
 @holds("02-history/hopfield_store", "a pattern and its negative are stored alike")
 def _(hopfield_store):
     x = _signs(3, 8)
-    gap = _gap(hopfield_store(x), hopfield_store(-x))
+    gap = distance(hopfield_store(x), hopfield_store(-x))
     expect(gap == 0, f"the negatives of three patterns give other weights, {gap:.3g} off; W holds agreements only")
 
 
 @holds("02-history/hopfield_store", "each pattern adds its own weights")
 def _(hopfield_store):
     x = _signs(5, 7)
-    gap = _gap(hopfield_store(x[:2]) + hopfield_store(x[2:]), hopfield_store(x))
+    gap = distance(hopfield_store(x[:2]) + hopfield_store(x[2:]), hopfield_store(x))
     expect(gap < 1e-12, f"the weights of 2 patterns and of 3 more do not add up to those of all 5: {gap:.3g} off")
 
 
@@ -95,7 +89,7 @@ def _(hopfield_energy):
 @holds("02-history/hopfield_energy", "a state and its negative lie equally high")
 def _(hopfield_energy):
     weights, s = _couplings(7), _signs(4, 7)
-    gap = _gap(hopfield_energy(weights, s), hopfield_energy(weights, -s))
+    gap = distance(hopfield_energy(weights, s), hopfield_energy(weights, -s))
     expect(gap < 1e-12, f"a state and its negative differ by {gap:.3g}; every term has two signs in it")
 
 
@@ -176,7 +170,7 @@ def _(hopfield_recall):
     weights, s, order = _couplings(10), _signs(6, 10), np.random.default_rng(4).permutation(10)
     together = hopfield_recall(weights, s, order)
     for b in range(6):
-        gap = _gap(hopfield_recall(weights, s[b], order), together[b])
+        gap = distance(hopfield_recall(weights, s[b], order), together[b])
         expect(gap == 0, f"state {b} alone and in a batch of 6 end in different places")
 
 
@@ -184,18 +178,20 @@ def _(hopfield_recall):
 def _(hopfield_recall):
     weights, s = _couplings(40, seed=7), _signs(5, 40, seed=7)
     ends = [hopfield_recall(weights, s, np.random.default_rng(seed)) for seed in (1, 1, 2)]
-    expect(_gap(ends[0], ends[1]) == 0, "two Generators with the same seed give different walks")
-    expect(_gap(ends[0], ends[2]) > 0, "another seed gives the same walk: take each sweep's order from the Generator")
+    expect(distance(ends[0], ends[1]) == 0, "two Generators with the same seed give different walks")
+    expect(
+        distance(ends[0], ends[2]) > 0, "another seed gives the same walk: take each sweep's order from the Generator"
+    )
     ours, theirs = np.random.default_rng(3), np.random.default_rng(3)
     hopfield_recall(weights, s, ours)
     now = s.copy()
     for _ in range(100):
         now, then = hopfield_recall(weights, now, theirs.permutation(40), 1), now
-        if _gap(now, then) == 0:
+        if distance(now, then) == 0:
             break
     same = ours.integers(2**40) == theirs.integers(2**40)
     expect(
-        bool(same) and _gap(now, hopfield_recall(weights, s, np.random.default_rng(3))) == 0,
+        bool(same) and distance(now, hopfield_recall(weights, s, np.random.default_rng(3))) == 0,
         "a walk with one new permutation for each sweep, and this one, differ or leave the Generator in different "
         "places. `_sweep(order, N)` in the module gives the order of the next sweep.",
     )
@@ -227,7 +223,7 @@ def _(temporal_xor):
     expect(got.shape == (120, 3), f"40 pairs for 3 streams give shape {got.shape}, expected (120, 3)")
     wrong = int((got[2::3] != (got[0::3] != got[1::3])).sum())
     expect(wrong == 0, f"{wrong} of 120 third bits are not the exclusive or of the two before them")
-    gap = max(_gap(got[0::3], pairs[:, 0]), _gap(got[1::3], pairs[:, 1]))
+    gap = max(distance(got[0::3], pairs[:, 0]), distance(got[1::3], pairs[:, 1]))
     expect(gap == 0, "the first and second bits of the triples are not the pairs, in their order")
 
 
@@ -236,7 +232,7 @@ def _(temporal_xor):
     pairs = np.random.default_rng(6).integers(2, size=(10, 2, 4))
     whole = np.asarray(temporal_xor(pairs))
     for b in range(4):
-        gap = _gap(temporal_xor(pairs[..., b]), whole[..., b])
+        gap = distance(temporal_xor(pairs[..., b]), whole[..., b])
         expect(gap == 0, f"stream {b} alone and beside three others differ")
 
 
@@ -247,7 +243,7 @@ def _(temporal_xor):
 def _(error_by_phase):
     for T, period in ((9, 3), (10, 3), (5, 5)):
         got = error_by_phase(np.full((T, 2), 0.25), period)
-        expect(_gap(got, np.full(period, 0.25)) < 1e-12, f"{T} errors of 0.25, period {period}: got {got}")
+        expect(distance(got, np.full(period, 0.25)) < 1e-12, f"{T} errors of 0.25, period {period}: got {got}")
 
 
 @holds("02-history/error_by_phase", "the mean of the means, by weight, is the mean")
@@ -355,7 +351,9 @@ def _(xor_guess_step):
     for place in range(3):
         (belief, before, last), _ = xor_guess_step((np.eye(3)[place], 1, 0), 1)
         want = np.eye(3)[(place + 1) % 3]
-        expect(_gap(belief, want) < 1e-12, f"place {place} was certain; the next belief is {belief}, expected {want}")
+        expect(
+            distance(belief, want) < 1e-12, f"place {place} was certain; the next belief is {belief}, expected {want}"
+        )
         expect((before, last) == (0, 1), f"the bits 1, 0 and then 1 leave {(before, last)}, expected (0, 1)")
 
 

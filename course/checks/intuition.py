@@ -7,15 +7,12 @@ from typing import Any
 import numpy as np
 
 from course.checks.driver import drive
+from course.checks.measure import draw
 from course.checks.run import CheckFailed, expect, holds
 from course.checks.streams import chunk_diary, same_start, stream_diary
 from course.checks.toys import count_and_last, fading_echo, running_total
 
 __all__ = ["A_THEN_B", "PARITY", "answers_on_all", "judge_net"]  # for the notebook's hidden cells
-
-
-def _random(*shape: int, seed: int = 3) -> np.ndarray:
-    return np.random.default_rng(seed).standard_normal(shape)
 
 
 def _pair(answer: Any, what: str) -> Any:
@@ -73,7 +70,7 @@ def _(scan):
 
 @holds("01-intuition/scan", "stopping and going on changes nothing")
 def _(scan):
-    xs, start = _random(6, 2), np.zeros(2)
+    xs, start = draw(6, 2), np.zeros(2)
     end, outputs = _pair(scan(fading_echo, start, xs), "scan")
     for cut in (1, 3, 5):
         middle, first = scan(fading_echo, start, xs[:cut])
@@ -161,7 +158,7 @@ def _cuts(length: int) -> list[list[int]]:
 
 @holds("01-intuition/scan_chunks", "however it is cut, it equals one pass")
 def _(scan_chunks):
-    xs = _random(6, 2)
+    xs = draw(6, 2)
     state, want = np.ones(2), []
     for x in xs:
         state, y = fading_echo(state, x)
@@ -219,7 +216,7 @@ def _(count_parameters):
 
 @holds("01-intuition/count_parameters", "two nets together have the sum")
 def _(count_parameters):
-    one, two = {"A": _random(3, 4), "a": _random(4)}, {"B": _random(2, 3, 2), "b": _random(1)}
+    one, two = {"A": draw(3, 4), "a": draw(4)}, {"B": draw(2, 3, 2), "b": draw(1)}
     whole, parts = count_parameters(one | two), count_parameters(one) + count_parameters(two)
     expect(whole == parts, f"counted apart the two dicts hold {parts} numbers, counted as one {whole}")
     expect(count_parameters({}) == 0, f"an empty dict holds {count_parameters({})} numbers, expected 0")

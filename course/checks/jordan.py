@@ -6,20 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from course.checks.measure import distance, draw
 from course.checks.run import CheckFailed, expect, holds, run_checks
 from course.exercises import find
 
 OWN_STEP = "05-jordan/jordan_step"
-
-
-def _random(*shape: int, seed: int = 3) -> np.ndarray:
-    return np.random.default_rng(seed).standard_normal(shape)
-
-
-def _gap(a: Any, b: Any) -> float:
-    """The largest difference; infinite where the shapes differ."""
-    a, b = np.asarray(a), np.asarray(b)
-    return float(np.abs(a - b).max(initial=0.0)) if a.shape == b.shape else np.inf
 
 
 def _params(D: int, H: int, K: int, seed: int = 3) -> dict[str, np.ndarray]:
@@ -64,11 +55,11 @@ def _a_right_step() -> Iterator[None]:
 
 @holds(OWN_STEP, "the sequences of a batch do not touch each other")
 def _(jordan_step):
-    params, x, y_prev = _params(3, 5, 2), _random(5, 3, seed=6), _random(5, 2, seed=7)
+    params, x, y_prev = _params(3, 5, 2), draw(5, 3, seed=6), draw(5, 2, seed=7)
     (together,), _ = jordan_step(params, x, (y_prev,))
     for b in range(5):
         (alone,), _ = jordan_step(params, x[b : b + 1], (y_prev[b : b + 1],))
-        gap = _gap(alone[0], together[b])
+        gap = distance(alone[0], together[b])
         expect(gap < 1e-12, f"sequence {b} alone and in a batch of 5 differ by {gap:.3g}")
 
 
@@ -76,12 +67,12 @@ def _(jordan_step):
 def _(jordan_step):
     params = _params(3, 4, 2) | {"W_hy": np.zeros((4, 2))}
     for psi, want in (("linear", params["b_y"]), ("tanh", np.tanh(params["b_y"]))):
-        state, _ = jordan_step(params, _random(3, 3), (_random(3, 2),), "tanh", psi)
+        state, _ = jordan_step(params, draw(3, 3), (draw(3, 2),), "tanh", psi)
         expect(
             isinstance(state, tuple) and len(state) == 1,
             f"the state is {type(state).__name__} of {len(state)}, expected a tuple with the output alone, (y,)",
         )
-        gap = _gap(state[0], np.tile(want, (3, 1)))
+        gap = distance(state[0], np.tile(want, (3, 1)))
         expect(gap < 1e-12, f"with W_hy = 0 and psi={psi!r} each row must be psi(b_y); it is {gap:.3g} off")
 
 
@@ -90,13 +81,13 @@ def _(jordan_step):
 def _(jordan_step):
     from rnnlib.sequence import rnn_forward
 
-    params, xs, start = _params(3, 5, 2), _random(6, 4, 3, seed=8), _random(4, 2, seed=9)
+    params, xs, start = _params(3, 5, 2), draw(6, 4, 3, seed=8), draw(4, 2, seed=9)
     ys, last, caches = rnn_forward(jordan_step, params, xs, (start,))
     expect(ys.shape == (6, 4, 2), f"rnn_forward collects outputs of shape {ys.shape}, expected (6, 4, 2)")
     for t, cache in enumerate(caches):
-        gap = _gap(cache[1], start if t == 0 else ys[t - 1])
+        gap = distance(cache[1], start if t == 0 else ys[t - 1])
         expect(gap < 1e-12, f"step {t + 1} was fed something else than the output of step {t}: {gap:.3g} off")
-    expect(_gap(last[0], ys[-1]) < 1e-12, "the last state is not the last output")
+    expect(distance(last[0], ys[-1]) < 1e-12, "the last state is not the last output")
 
 
 # --- jordan_step_backward
@@ -107,8 +98,8 @@ def _step(phi: str = "tanh", psi: str = "linear", B: int = 4) -> tuple[Any, ...]
     from rnnlib.jordan import jordan_step
 
     params = _params(3, 5, 2)
-    _, cache = jordan_step(params, _random(B, 3, seed=6), (_random(B, 2, seed=7),), phi, psi)
-    return params, _random(B, 2, seed=8), cache
+    _, cache = jordan_step(params, draw(B, 3, seed=6), (draw(B, 2, seed=7),), phi, psi)
+    return params, draw(B, 2, seed=8), cache
 
 
 @holds("05-jordan/jordan_step_backward", "agrees with central differences of your jordan_step")
@@ -132,7 +123,7 @@ def _(jordan_step_backward):
                 bump = np.zeros_like(value)
                 bump[at] = 1e-6
                 nudged[at] = (loss(name, value + bump) - loss(name, value - bump)) / 2e-6
-            gap = _gap(got, nudged)
+            gap = distance(got, nudged)
             expect(
                 gap < 1e-6,
                 f"for phi={phi!r}, psi={psi!r} the gradient of {name} is off by {gap:.3g} from central differences",
@@ -149,9 +140,11 @@ def _(jordan_step_backward):
         for b in range(4)
     ]
     for name, whole in grads.items():
-        gap = _gap(sum(single[2][name] for single in apart), whole)
+        gap = distance(sum(single[2][name] for single in apart), whole)
         expect(gap < 1e-10, f"the gradients of {name} of 4 sequences, taken one by one, do not add up: {gap:.3g} off")
-    gap = max(_gap(np.concatenate([s[0] for s in apart]), dx), _gap(np.concatenate([s[1][0] for s in apart]), dy_prev))
+    gap = max(
+        distance(np.concatenate([s[0] for s in apart]), dx), distance(np.concatenate([s[1][0] for s in apart]), dy_prev)
+    )
     expect(gap < 1e-10, f"a sequence's own dx and dy_prev depend on the other sequences of the batch: {gap:.3g} off")
 
 
@@ -162,7 +155,7 @@ def _(jordan_step_backward):
         params, dy, cache = _step(psi=psi)
         before, views = dy.copy(), [array.copy() for array in cache]
         dx, (dy_prev,), grads = jordan_step_backward(params, (dy,), cache, "tanh", psi)
-        changed = _gap(dy, before) > 0 or any(_gap(a, b) > 0 for a, b in zip(cache, views, strict=True))
+        changed = distance(dy, before) > 0 or any(distance(a, b) > 0 for a, b in zip(cache, views, strict=True))
         expect(not changed, "dy or the cache is not what it was before the call: something was written into it.")
         answer = {"dx": dx, "dy_prev": dy_prev} | {f"the gradient of {name}": grad for name, grad in grads.items()}
         shared = [name for name, a in answer.items() for b in (dy, *cache) if np.shares_memory(a, b)]
@@ -173,7 +166,7 @@ def _(jordan_step_backward):
 
 
 def _sequence(T: int = 6, B: int = 4) -> tuple[Any, ...]:
-    return _params(3, 5, 2), _random(T, B, 3, seed=6), _random(T, B, 2, seed=7), (_random(B, 2, seed=8),)
+    return _params(3, 5, 2), draw(T, B, 3, seed=6), draw(T, B, 2, seed=7), (draw(B, 2, seed=8),)
 
 
 @holds("05-jordan/jordan_teacher_forced", "equals a loop that is fed the targets")
@@ -185,7 +178,7 @@ def _(jordan_teacher_forced):
     ys, _ = jordan_teacher_forced(params, xs, targets, state, "tanh", "tanh")
     for t, x in enumerate(xs):
         (y,), _ = jordan_step(params, x, state, "tanh", "tanh")
-        gap = _gap(ys[t], y)
+        gap = distance(ys[t], y)
         expect(
             gap < 1e-12,
             f"step {t + 1} of 6 differs by {gap:.3g} from one jordan_step that is fed "
@@ -202,7 +195,7 @@ def _(jordan_teacher_forced):
     other[-1] = 100
     ys, _ = jordan_teacher_forced(params, xs, targets, start)
     changed, _ = jordan_teacher_forced(params, xs, other, start)
-    gap = _gap(ys, changed)
+    gap = distance(ys, changed)
     expect(gap == 0, f"with another last target, which no step is fed, the outputs differ by {gap:.3g}")
 
 
@@ -214,7 +207,7 @@ def _(jordan_teacher_forced):
     other[2] += 1
     ys, _ = jordan_teacher_forced(params, xs, targets, start)
     changed, _ = jordan_teacher_forced(params, xs, other, start)
-    moved = [t + 1 for t in range(6) if _gap(ys[t], changed[t]) > 0]
+    moved = [t + 1 for t in range(6) if distance(ys[t], changed[t]) > 0]
     expect(moved == [4], f"another target at step 3 changed the outputs of steps {moved}, expected [4] alone")
 
 
@@ -226,7 +219,7 @@ def _(jordan_teacher_forced):
     for b in range(4):
         one = slice(b, b + 1)
         alone, _ = jordan_teacher_forced(params, xs[:, one], targets[:, one], (y_0[one],))
-        gap = _gap(alone[:, 0], ys[:, b])
+        gap = distance(alone[:, 0], ys[:, b])
         expect(gap < 1e-12, f"sequence {b} alone and in a batch of 4 differ by {gap:.3g}")
 
 
@@ -241,13 +234,13 @@ def _(jordan_as_elman):
     from rnnlib.sequence import rnn_forward
 
     for D, H, K in ((3, 5, 2), (2, 4, 6)):
-        params, xs, h_0 = _params(D, H, K), _random(7, 3, D, seed=6), _random(3, H, seed=7)
+        params, xs, h_0 = _params(D, H, K), draw(7, 3, D, seed=6), draw(3, H, seed=7)
         elman = jordan_as_elman(params)
         y_0 = h_0 @ params["W_hy"] + params["b_y"]
         _, _, caches = rnn_forward(jordan_step, params, xs, (y_0,))
         hs, _, _ = rnn_forward(elman_step, elman, xs, (h_0,))
         for t, (_, _, h, _) in enumerate(caches):
-            gap = _gap(hs[t], h)
+            gap = distance(hs[t], h)
             expect(
                 gap < 1e-9,
                 f"H={H}, K={K}, started from an h_0 and from its output y_0: after step {t + 1} the hidden units of "

@@ -9,6 +9,7 @@ import numpy as np
 
 from course.checks.bit import GAP, bit_run, bits, overflows, right_answers, train_on_bits
 from course.checks.driver import drive
+from course.checks.measure import closest_scale, distance, draw, expect_normal
 from course.checks.run import CheckFailed, expect, holds
 from course.checks.toys import fast_and_slow_step, fast_and_slow_step_backward
 
@@ -20,23 +21,13 @@ WIDE = 40.0  # sigma(40) is 1 and sigma(-40) is 0, to the last bit
 GATES = "ifog"
 
 
-def _random(*shape: int, seed: int = 3) -> np.ndarray:
-    return np.random.default_rng(seed).standard_normal(shape)
-
-
-def _gap(a: Any, b: Any) -> float:
-    """The largest difference; infinite where the shapes differ."""
-    a, b = np.asarray(a), np.asarray(b)
-    return float(np.abs(a - b).max(initial=0.0)) if a.shape == b.shape else np.inf
-
-
 def _params(D: int, H: int, seed: int = 3, peepholes: bool = False) -> dict[str, np.ndarray]:
     params = {
-        "W_xh": _random(D, 4 * H, seed=seed),
-        "W_hh": _random(H, 4 * H, seed=seed + 1),
-        "b_h": _random(4 * H, seed=seed + 2),
+        "W_xh": draw(D, 4 * H, seed=seed),
+        "W_hh": draw(H, 4 * H, seed=seed + 1),
+        "b_h": draw(4 * H, seed=seed + 2),
     }
-    return params | ({f"p_{k}": _random(H, seed=seed + 6 + n) for n, k in enumerate("ifo")} if peepholes else {})
+    return params | ({f"p_{k}": draw(H, seed=seed + 6 + n) for n, k in enumerate("ifo")} if peepholes else {})
 
 
 def _gates_at(H: int = 3, /, **sums: float) -> dict[str, np.ndarray]:
@@ -72,8 +63,8 @@ def _(sigmoid):
 
 @holds("06-lstm/sigmoid", "what opens one way shuts the other")
 def _(sigmoid):
-    a = _random(50) * 5
-    gap = _gap(sigmoid(a) + sigmoid(-a), np.ones(50))
+    a = draw(50) * 5
+    gap = distance(sigmoid(a) + sigmoid(-a), np.ones(50))
     expect(gap < 1e-12, f"sigma(a) + sigma(-a) is off from 1 by up to {gap:.3g}")
     half = float(np.ravel(sigmoid(np.zeros(1)))[0])
     expect(half == 0.5, f"sigma(0) is {half:.4g}, expected 0.5")
@@ -103,7 +94,7 @@ def _state(answer: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _memory_is_guarded(step: Callable[..., Any], more: dict[str, np.ndarray]) -> None:
-    x, h, c = _random(4, 2), np.tanh(_random(4, 3, seed=4)), 2 * _random(4, 3, seed=5)
+    x, h, c = draw(4, 2), np.tanh(draw(4, 3, seed=4)), 2 * draw(4, 3, seed=5)
     for what, sums, want_c, want_h in (
         ("forget gate open, input gate shut", {"i": -WIDE, "f": WIDE, "o": WIDE, "g": 1}, c, np.tanh(c)),
         ("forget gate shut, input gate shut", {"i": -WIDE, "f": -WIDE, "o": WIDE, "g": 1}, 0 * c, 0 * c),
@@ -111,21 +102,21 @@ def _memory_is_guarded(step: Callable[..., Any], more: dict[str, np.ndarray]) ->
         ("output gate shut", {"i": WIDE, "f": WIDE, "o": -WIDE, "g": -1}, c + np.tanh(-1), 0 * c),
     ):
         new_h, new_c = _state(step(_gates_at(**sums) | more, x.copy(), (h.copy(), c.copy())))
-        gap = _gap(new_c, want_c)
+        gap = distance(new_c, want_c)
         expect(
             gap < 1e-9,
             f"{what}: the memory is off by {gap:.3g}. Old: {c[0].round(3)}; new: {np.ravel(new_c)[:3].round(3)}",
         )
-        gap = 0.0 if want_h is None else _gap(new_h, want_h)
+        gap = 0.0 if want_h is None else distance(new_h, want_h)
         expect(gap < 1e-9, f"{what}: h is off by {gap:.3g}; it is o times tanh of the new memory")
 
 
 def _apart(step: Callable[..., Any], params: dict[str, np.ndarray]) -> None:
-    x, h, c = _random(5, 3, seed=6), _random(5, 4, seed=7), _random(5, 4, seed=8)
+    x, h, c = draw(5, 3, seed=6), draw(5, 4, seed=7), draw(5, 4, seed=8)
     together = _state(step(params, x, (h, c)))
     for b in range(5):
         alone = _state(step(params, x[b : b + 1], (h[b : b + 1], c[b : b + 1])))
-        gap = max(_gap(one[0], all_[b]) for one, all_ in zip(alone, together, strict=True))
+        gap = max(distance(one[0], all_[b]) for one, all_ in zip(alone, together, strict=True))
         expect(gap < 1e-12, f"sequence {b} alone and in a batch of 5 differ by {gap:.3g}")
 
 
@@ -145,7 +136,7 @@ def _(lstm_step):
     for _ in range(20):
         state, _ = lstm_step(params, np.zeros((1, 2)), state)
     h, c = state
-    expect(_gap(c, np.full((1, 3), 20.0)) < 1e-9, f"20 steps that each add 1 end at {np.ravel(c)}, expected 20")
+    expect(distance(c, np.full((1, 3), 20.0)) < 1e-9, f"20 steps that each add 1 end at {np.ravel(c)}, expected 20")
     expect(float(np.abs(h).max()) <= 1, f"h has an entry of {np.abs(h).max():.4g}; o tanh(c) stays between -1 and 1")
 
 
@@ -158,10 +149,10 @@ def _check_differences(step_name: str, step_backward: Callable[..., Any], peepho
     step = getattr(lstm_variants if peepholes else lstm, step_name)
     params, x, h_prev, c_prev = (
         _params(3, 4, 10, peepholes),
-        *(_random(2, n, seed=20 + n) for n in (3, 4)),
-        _random(2, 4),
+        *(draw(2, n, seed=20 + n) for n in (3, 4)),
+        draw(2, 4),
     )
-    dh, dc = _random(2, 4, seed=30), _random(2, 4, seed=31)
+    dh, dc = draw(2, 4, seed=30), draw(2, 4, seed=31)
     inputs = params | {"x": x, "h_prev": h_prev, "c_prev": c_prev}
 
     def loss(name: str, value: np.ndarray) -> float:
@@ -191,31 +182,31 @@ def _check_differences(step_name: str, step_backward: Callable[..., Any], peepho
 
 def _cache(B: int = 4, D: int = 3, H: int = 5, **gates: float) -> tuple[np.ndarray, ...]:
     """A cache written down by hand: (x, h_prev, c_prev, i, f, o, g, tanh_c or c)."""
-    drawn = {k: 1 / (1 + np.exp(-_random(B, H, seed=40 + n))) for n, k in enumerate("ifo")}
+    drawn = {k: 1 / (1 + np.exp(-draw(B, H, seed=40 + n))) for n, k in enumerate("ifo")}
     drawn |= {k: np.full((B, H), value) for k, value in gates.items()}
-    new = np.tanh(_random(B, H, seed=45))
-    return (_random(B, D, seed=46), np.tanh(_random(B, H, seed=47)), _random(B, H, seed=48),
-            drawn["i"], drawn["f"], drawn["o"], np.tanh(_random(B, H, seed=49)), new)  # fmt: skip
+    new = np.tanh(draw(B, H, seed=45))
+    return (draw(B, D, seed=46), np.tanh(draw(B, H, seed=47)), draw(B, H, seed=48),
+            drawn["i"], drawn["f"], drawn["o"], np.tanh(draw(B, H, seed=49)), new)  # fmt: skip
 
 
 def _check_sums(step_backward: Callable[..., Any], params: dict[str, np.ndarray]) -> None:
-    dstate, cache = (_random(4, 5, seed=50), _random(4, 5, seed=51)), _cache()
+    dstate, cache = (draw(4, 5, seed=50), draw(4, 5, seed=51)), _cache()
     dx, dprev, grads = step_backward(params, dstate, cache)
     rows = [slice(b, b + 1) for b in range(4)]
     apart = [step_backward(params, tuple(d[b] for d in dstate), tuple(a[b] for a in cache)) for b in rows]
     for name, whole in grads.items():
-        gap = _gap(sum(single[2][name] for single in apart), whole)
+        gap = distance(sum(single[2][name] for single in apart), whole)
         expect(gap < 1e-10, f"the gradients of {name} of 4 sequences, taken one by one, do not add up: {gap:.3g} off")
     own = [(dx, [s[0] for s in apart]), *((d, [s[1][n] for s in apart]) for n, d in enumerate(dprev))]
-    gap = max(_gap(np.concatenate(parts), whole) for whole, parts in own)
+    gap = max(distance(np.concatenate(parts), whole) for whole, parts in own)
     expect(gap < 1e-10, f"a sequence's own dx, dh_prev, dc_prev depend on the others of the batch: {gap:.3g} off")
 
 
 def _check_left_alone(step_backward: Callable[..., Any], params: dict[str, np.ndarray]) -> None:
-    given = (_random(4, 5, seed=50), _random(4, 5, seed=51), *_cache(f=1.0))
+    given = (draw(4, 5, seed=50), draw(4, 5, seed=51), *_cache(f=1.0))
     before = [array.copy() for array in given]
     dx, dprev, grads = step_backward(params, given[:2], given[2:])
-    changed = any(_gap(a, b) > 0 for a, b in zip(given, before, strict=True))
+    changed = any(distance(a, b) > 0 for a, b in zip(given, before, strict=True))
     expect(
         not changed, "dh, dc or the cache is not what it was before the call: an array of the caller was written into."
     )
@@ -232,11 +223,11 @@ def _(lstm_step_backward):
 
 @holds("06-lstm/lstm_step_backward", "through an open forget gate the message passes unchanged")
 def _(lstm_step_backward):
-    params, dc = _params(3, 5), _random(4, 5, seed=51)
+    params, dc = _params(3, 5), draw(4, 5, seed=51)
     _, (_, dc_prev), _ = lstm_step_backward(params, (np.zeros((4, 5)), dc.copy()), _cache(f=1.0))
-    expect(_gap(dc_prev, dc) == 0, f"with f = 1 and dh = 0, dc_prev is off from dc by {_gap(dc_prev, dc):.3g}")
+    expect(distance(dc_prev, dc) == 0, f"with f = 1 and dh = 0, dc_prev is off from dc by {distance(dc_prev, dc):.3g}")
     _, (_, dc_prev), _ = lstm_step_backward(params, (np.zeros((4, 5)), dc.copy()), _cache(f=0.25))
-    gap = _gap(dc_prev, dc / 4)
+    gap = distance(dc_prev, dc / 4)
     expect(gap < 1e-12, f"with f = 0.25 and dh = 0, dc_prev is off from a quarter of dc by {gap:.3g}")
 
 
@@ -307,35 +298,29 @@ def _what_else(spread: float, D: int, H: int) -> str:
             f"1/sqrt(4 {letter}): the fan-in is what comes in, not the four blocks that go out": 0.5 / math.sqrt(n),
             f"1/sqrt(3 {letter}), a uniform distribution up to 1/sqrt({letter})": 1 / math.sqrt(3 * n),
         }
-    name = min(scales, key=lambda key: abs(math.log(max(spread, 1e-12) / scales[key])))
-    near = abs(math.log(max(spread, 1e-12) / scales[name])) < 0.1
-    return f"it is close to {name}." if near else "it is close to none of the usual scales."
+    return closest_scale(spread, scales)
 
 
 @holds("06-lstm/lstm_init", "the weights are normally distributed")
 def _(lstm_init):
     got = lstm_init(np.random.default_rng(2), 100, 100)
-    for name in ("W_xh", "W_hh"):
-        beyond = float((np.abs(got[name]) > 2 * np.std(got[name])).mean())
-        expect(
-            0.035 < beyond < 0.056,
-            f"{beyond:.1%} of {name} lies beyond two standard deviations; of a normal distribution 4.6 % does, of a "
-            "uniform one nothing",
-        )
+    expect_normal({name: got[name] for name in ("W_xh", "W_hh")})
 
 
 @holds("06-lstm/lstm_init", "all randomness comes from rng")
 def _(lstm_init):
     first, again, other = (lstm_init(np.random.default_rng(seed), 4, 4) for seed in (5, 5, 6))
     for name in ("W_xh", "W_hh"):
-        expect(_gap(first[name], again[name]) == 0, f"two generators with the same seed give different {name}")
-        expect(_gap(first[name], other[name]) > 0, f"another seed gives the same {name}: draw from `rng`")
+        expect(distance(first[name], again[name]) == 0, f"two generators with the same seed give different {name}")
+        expect(distance(first[name], other[name]) > 0, f"another seed gives the same {name}: draw from `rng`")
         blocks = np.split(first[name], 4, axis=-1)
-        alike = any(_gap(a, b) == 0 for n, a in enumerate(blocks) for b in blocks[:n])
+        alike = any(distance(a, b) == 0 for n, a in enumerate(blocks) for b in blocks[:n])
         expect(not alike, f"two blocks of {name} are the same numbers: each gate draws its own")
     rng = np.random.default_rng(7)
     one, two = lstm_init(rng, 4, 4), lstm_init(rng, 4, 4)
-    expect(_gap(one["W_xh"], two["W_xh"]) > 0, "two nets drawn from one generator are the same: do not seed it anew")
+    expect(
+        distance(one["W_xh"], two["W_xh"]) > 0, "two nets drawn from one generator are the same: do not seed it anew"
+    )
 
 
 @holds("06-lstm/lstm_init", "the dtype is the one asked for")
@@ -363,7 +348,7 @@ def _(lstm_init):
 
 @holds("06-lstm/clamp_gate", "the gate is open or shut whatever comes in")
 def _(clamp_gate):
-    params, x, h = _params(3, 4), 5 * _random(6, 3, seed=6), 5 * _random(6, 4, seed=7)
+    params, x, h = _params(3, 4), 5 * draw(6, 3, seed=6), 5 * draw(6, 4, seed=7)
     for n, gate in enumerate("ifo"):
         for is_open in (True, False):
             new, block = clamp_gate(params, gate, is_open), slice(4 * n, 4 * n + 4)
@@ -371,18 +356,18 @@ def _(clamp_gate):
             want = WIDE if is_open else -WIDE
             at = int(np.argmax(np.abs(sums - want)))
             expect(
-                _gap(sums, np.full((6, 4), want)) == 0,
+                distance(sums, np.full((6, 4), want)) == 0,
                 f'clamp_gate(params, "{gate}", {is_open}): for random inputs the gate\'s sum is up to '
                 f"{np.ravel(sums)[at]:.4g}, expected {want:g} always. Weights of 0 leave the bias alone.",
             )
             rest = np.delete(np.arange(16), np.arange(16)[block])
-            gap = max(_gap(new[name][..., rest], params[name][..., rest]) for name in params)
+            gap = max(distance(new[name][..., rest], params[name][..., rest]) for name in params)
             expect(gap == 0, f'clamping gate "{gate}" changes another block, by up to {gap:.3g}')
 
 
 @holds("06-lstm/clamp_gate", "the parameters that came in are left alone")
 def _(clamp_gate):
-    params = _params(3, 4) | {"W_hy": _random(4, 2, seed=9)}
+    params = _params(3, 4) | {"W_hy": draw(4, 2, seed=9)}
     new = clamp_gate(params, "f", True)
     expect(set(new) == set(params), f"out come {sorted(new)}, in went {sorted(params)}: the others are copied")
     shared = [name for name in params if np.shares_memory(new[name], params[name])]
@@ -408,12 +393,12 @@ def _walk(
 ) -> tuple[float, dict[str, np.ndarray]]:
     """One call with a toy cell, 3 sequences of T steps, 2 inputs, 4 units and 3 classes."""
     given = {
-        "W": _random(2, 4),
-        "W_hy": _random(4, 3, seed=4),
-        "b_y": _random(3, seed=5),
-        "xs": _random(T, 3, 2, seed=6),
+        "W": draw(2, 4),
+        "W_hy": draw(4, 3, seed=4),
+        "b_y": draw(3, seed=5),
+        "xs": draw(T, 3, 2, seed=6),
     }
-    given |= {"fast": _random(3, 4, seed=7), "slow": _random(3, 4, seed=8)} | changes
+    given |= {"fast": draw(3, 4, seed=7), "slow": draw(3, 4, seed=8)} | changes
     params = {name: given[name] for name in ("W", "W_hy", "b_y")}
     steps, state = (fast_and_slow_step, fast_and_slow_step_backward), (given["fast"], given["slow"])
     return loss_at_the_end(*steps, params, given["xs"], state, np.array([0, 2, 1]))
@@ -422,7 +407,7 @@ def _walk(
 @holds("06-lstm/loss_at_the_end", "the gradients are slopes of the loss")
 @_other_functions()
 def _(loss_at_the_end):
-    given = {"W": _random(2, 4), "W_hy": _random(4, 3, seed=4), "b_y": _random(3, seed=5)}
+    given = {"W": draw(2, 4), "W_hy": draw(4, 3, seed=4), "b_y": draw(3, seed=5)}
     _, grads = _walk(loss_at_the_end)
     expect(set(grads) == set(given), f"the gradients are of {sorted(grads)}, expected of {sorted(given)}")
     for name, value in given.items():
@@ -441,11 +426,11 @@ def _(loss_at_the_end):
 @holds("06-lstm/loss_at_the_end", "only the end is asked")
 @_other_functions()
 def _(loss_at_the_end):
-    xs = _random(6, 3, 2, seed=6)
+    xs = draw(6, 3, 2, seed=6)
     whole, _ = _walk(loss_at_the_end)
-    _, fast, slow = None, _random(3, 4, seed=7), _random(3, 4, seed=8)
+    _, fast, slow = None, draw(3, 4, seed=7), draw(3, 4, seed=8)
     for x in xs[:4]:
-        (fast, slow), _ = fast_and_slow_step({"W": _random(2, 4)}, x, (fast, slow))
+        (fast, slow), _ = fast_and_slow_step({"W": draw(2, 4)}, x, (fast, slow))
     rest, _ = _walk(loss_at_the_end, xs=xs[4:], fast=fast, slow=slow)
     expect(
         abs(whole - rest) < 1e-12,
@@ -485,7 +470,7 @@ def _(peephole_lstm_step):
     ):
         _, got = _state(peephole_lstm_step(_gates_at(**other) | shut | {f"p_{gate}": np.full(3, 2.0)}, x, (h, c)))
         expect(
-            _gap(got, want) < 1e-9,
+            distance(got, want) < 1e-9,
             f"p_{gate} = 2, old memory 1, -1, 0: the new memory is {np.ravel(got).round(4)}, expected "
             f"{np.ravel(want).round(4)}; gate {gate} adds p_{gate} times the OLD memory to its sum",
         )
@@ -493,7 +478,7 @@ def _(peephole_lstm_step):
     got, _ = _state(peephole_lstm_step(params, x, (h, c)))
     want = on * math.tanh(1.0)
     expect(
-        _gap(got, np.full((1, 3), want)) < 1e-9,
+        distance(got, np.full((1, 3), want)) < 1e-9,
         f"p_o = 2, old memory 1, -1, 0, new memory 1: h is {np.ravel(got).round(4)}, expected {want:.4f} everywhere; "
         "the output gate sees the NEW memory",
     )
@@ -547,24 +532,24 @@ def _(lstm_to_torch):
 @holds("06-lstm/lstm_from_torch", "the two biases are added")
 def _(lstm_from_torch):
     weights = {
-        "weight_ih": _random(16, 3),
-        "weight_hh": _random(16, 4),
+        "weight_ih": draw(16, 3),
+        "weight_hh": draw(16, 4),
         "bias_ih": np.zeros(16),
         "bias_hh": np.zeros(16),
     }
     bias = np.arange(16.0)
     one, two = (lstm_from_torch(weights | {name: bias})["b_h"] for name in ("bias_ih", "bias_hh"))
-    expect(_gap(one, two) == 0, f"the same bias in bias_ih gives {one}, in bias_hh {two}")
+    expect(distance(one, two) == 0, f"the same bias in bias_ih gives {one}, in bias_hh {two}")
     both = lstm_from_torch(weights | {"bias_ih": bias, "bias_hh": bias})["b_h"]
-    expect(_gap(both, 2 * one) == 0, f"in both it gives {both}, expected twice {one}")
+    expect(distance(both, 2 * one) == 0, f"in both it gives {both}, expected twice {one}")
 
 
 @holds("06-lstm/lstm_from_torch", "nothing is shared")
 def _(lstm_from_torch):
     weights = {
-        "weight_ih": _random(16, 3),
-        "weight_hh": _random(16, 4),
-        "bias_ih": _random(16),
+        "weight_ih": draw(16, 3),
+        "weight_hh": draw(16, 4),
+        "bias_ih": draw(16),
         "bias_hh": np.zeros(16),
     }
     _shares_nothing(lstm_from_torch(weights), weights)
