@@ -10,6 +10,7 @@ and kills everything when one is too much or the grader lets go of the connectio
 
 import asyncio
 import base64
+import contextlib
 import gc
 import importlib
 import json
@@ -452,6 +453,31 @@ class _App(IPKernelApp):
     def init_heartbeat(self) -> None:
         return
 
+    def init_io(self) -> None:
+        super().init_io()
+        for stream in (sys.stdout, sys.stderr):
+            _keep_short(stream, self.session.output_bytes)
+
+
+def _keep_short(stream: Any, most: int) -> None:
+    """Take no more text of one cell than may be sent: a loop prints faster than any thread sends, and fills memory."""
+    write, spent = stream.write, {"": 0}
+
+    def take(text: str) -> int | None:
+        cell = str(stream.parent_header.get("msg_id", ""))
+        before = spent.get(cell, 0)
+        room = most + 1 - before  # one more, and the session says that it is cut
+        if not isinstance(text, str) or len(text) <= room:
+            spent.clear()
+            spent[cell] = before + len(text)
+            return write(text)
+        spent[cell] = most + 1
+        if room > 0:
+            write(text[:room])
+        return len(text)
+
+    stream.write = take
+
 
 def _start(order: dict[str, Any]) -> IPKernelApp:
     config = Config()
@@ -462,6 +488,7 @@ def _start(order: dict[str, Any]) -> IPKernelApp:
     for number, channel in enumerate(CHANNELS, 1):
         setattr(app, f"{channel}_port", number)
     app.initialize([])
+    app.kernel.shell._tee = lambda channel: contextlib.nullcontext()  # it would keep all that a cell prints
     app.kernel.shell.unobserve_all("exit_now")  # exit() would end the kernel a little later, in somebody else's cell
     return app
 

@@ -180,7 +180,7 @@ def test_a_server_that_comes_back_at_once_is_not_noticed(url: str, server: Serve
 
 def test_a_server_that_stops_in_the_middle_costs_nothing(url: str, name: str, server: Server, tmp_path: Path) -> None:
     """The command says so, with exit code 4; when the server is back the next one goes on with all that was graded."""
-    folder, root = runs.class_of(tmp_path / "in", 24), tmp_path / "course"
+    folder, root = runs.class_of(tmp_path / "in", 60), tmp_path / "course"
     process = runs.command(BUNDLE, folder, root, "--db", url, "--workers", "1")
     try:
         deadline = time.monotonic() + 100
@@ -197,13 +197,13 @@ def test_a_server_that_stops_in_the_middle_costs_nothing(url: str, name: str, se
     assert "Traceback" not in said
     assert server.password not in said
     before = runs.finished(root)
-    assert 6 <= len(before) < 24
+    assert 6 <= len(before) < 60
     process = runs.command(BUNDLE, folder, root, "--db", url, "--workers", "2")
     said, _ = process.communicate(timeout=200)
     assert process.returncode == 0, said
     assert f"; {len(before)} had their result before" in said
-    assert sorted(runs.finished(root)) == sorted(runs.deserved(24))
-    assert runs.scores(runs.grades(tmp_path, url)) == runs.deserved(24)
+    assert sorted(runs.finished(root)) == sorted(runs.deserved(60))
+    assert runs.scores(runs.grades(tmp_path, url)) == runs.deserved(60)
 
 
 # --- what cannot be used
