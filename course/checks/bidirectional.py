@@ -1,11 +1,12 @@
 """What must hold for the functions of chapter 08, whatever the numbers."""
 
 import itertools
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from course.checks.measure import distance, draw
+from course.checks.measure import distance, draw, slopes
 from course.checks.run import CheckFailed, expect, holds
 from course.checks.toys import (
     read_both_ways,
@@ -237,12 +238,7 @@ def _(bidirectional_backward):
         for i, way in enumerate(("forward", "backward")):
             got |= {f"{way} {name}": value for name, value in grads[i].items()}
         for name, grad in got.items():
-            value, nudged = point[name], np.zeros_like(point[name])
-            for at in np.ndindex(value.shape):
-                bump = np.zeros_like(value)
-                bump[at] = 1e-5
-                nudged[at] = (loss(name, value + bump) - loss(name, value - bump)) / 2e-5
-            gap = distance(grad, nudged)
+            gap = distance(grad, slopes(partial(loss, name), point[name], 1e-5))
             where = "without lengths" if lengths is None else f"with lengths {_list(lengths)}"
             expect(gap < 1e-6, f"{where} the gradient of {name} is off by {gap:.3g} from central differences")
 
@@ -400,12 +396,7 @@ def _(stacked_backward):
     got = {"xs": dxs} | {f"start of layer {i}": d for i, (d,) in enumerate(dstates)}
     got |= {f"{name} of layer {i}": value for i, own in enumerate(grads) for name, value in own.items()}
     for name, grad in got.items():
-        value, nudged = point[name], np.zeros_like(point[name])
-        for at in np.ndindex(value.shape):
-            bump = np.zeros_like(value)
-            bump[at] = 1e-5
-            nudged[at] = (loss(name, value + bump) - loss(name, value - bump)) / 2e-5
-        gap = distance(grad, nudged)
+        gap = distance(grad, slopes(partial(loss, name), point[name], 1e-5))
         expect(gap < 1e-6, f"the gradient of {name} (of 0, 1, 2) is off by {gap:.3g} from central differences")
 
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from course.checks.driver import drive
-from course.checks.measure import closest_scale, distance, draw, expect_normal
+from course.checks.measure import closest_scale, distance, draw, expect_normal, expect_sum_of_sequences, slopes
 from course.checks.run import CheckFailed, expect, holds
 from course.checks.toys import leaky_step, two_part_step
 from course.checks.training import hopeless, reber_forward, reber_run, reber_strings, train_on_reber
@@ -69,11 +70,7 @@ def _(elman_step_backward):
 
         dx, (dh_prev,), grads = elman_step_backward(params, (dh.copy(),), (x, h_prev, h), phi)
         for name, got in (grads | {"x": dx, "h_prev": dh_prev}).items():
-            value, nudged = inputs[name], np.zeros_like(inputs[name])
-            for at in np.ndindex(value.shape):
-                bump = np.zeros_like(value)
-                bump[at] = 1e-6
-                nudged[at] = (loss(name, value + bump) - loss(name, value - bump)) / 2e-6
+            nudged = slopes(partial(loss, name), inputs[name])
             gap = distance(got, nudged)
             expect(gap < 1e-6, f"for phi={phi!r} the gradient of {name} is off by {gap:.3g} from central differences")
 
@@ -82,15 +79,7 @@ def _(elman_step_backward):
 @_earlier_chapters()
 def _(elman_step_backward):
     params, dh, cache = _step(B=4)
-    dx, (dh_prev,), grads = elman_step_backward(params, (dh,), cache)
-    apart = [elman_step_backward(params, (dh[b : b + 1],), tuple(a[b : b + 1] for a in cache)) for b in range(4)]
-    for name, whole in grads.items():
-        gap = distance(sum(single[2][name] for single in apart), whole)
-        expect(gap < 1e-10, f"the gradients of {name} of 4 sequences, taken one by one, do not add up: {gap:.3g} off")
-    gap = max(
-        distance(np.concatenate([s[0] for s in apart]), dx), distance(np.concatenate([s[1][0] for s in apart]), dh_prev)
-    )
-    expect(gap < 1e-10, f"a sequence's own dx and dh_prev depend on the other sequences of the batch: {gap:.3g} off")
+    expect_sum_of_sequences(partial(elman_step_backward, params), (dh,), cache, "dx", "dh_prev")
 
 
 @holds("04-elman/elman_step_backward", "the gradient that comes in is left as it was")

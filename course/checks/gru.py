@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import product
 from typing import Any
 
 import numpy as np
 
-from course.checks.measure import closest_scale, distance, draw, expect_normal
+from course.checks.measure import closest_scale, distance, draw, expect_normal, expect_sum_of_sequences, slopes
 from course.checks.run import CheckFailed, expect, holds
 
 __all__ = [  # for the notebook's hidden cells
@@ -268,11 +269,7 @@ def _(gru_step_backward):
             _, cache = gru_step(net, inputs["x"], (inputs["h_prev"],), reset)
         dx, (dh_prev,), grads = gru_step_backward(net, (dh.copy(),), cache, reset)
         for name, got in (grads | {"x": dx, "h_prev": dh_prev}).items():
-            value, nudged = inputs[name], np.zeros_like(inputs[name])
-            for at in np.ndindex(value.shape):
-                bump = np.zeros_like(value)
-                bump[at] = 1e-6
-                nudged[at] = (loss(name, value + bump) - loss(name, value - bump)) / 2e-6
+            nudged = slopes(partial(loss, name), inputs[name])
             gap = distance(got, nudged)
             expect(
                 gap < 1e-6,
@@ -308,17 +305,8 @@ def _(gru_step_backward):
 def _(gru_step_backward):
     for reset in FORMS:
         params, dh, cache = _step(reset)
-        dx, (dh_prev,), grads = gru_step_backward(params, (dh,), cache, reset)
-        apart = [
-            gru_step_backward(params, (dh[b : b + 1],), tuple(a[b : b + 1] for a in cache), reset)
-            for b in range(len(dh))
-        ]
-        for name, whole in grads.items():
-            gap = distance(sum(single[2][name] for single in apart), whole)
-            expect(gap < 1e-10, f"the gradients of {name} of 4 sequences, one by one, do not add up: {gap:.3g} off")
-        rows = np.concatenate([s[0] for s in apart]), np.concatenate([s[1][0] for s in apart])
-        gap = max(distance(rows[0], dx), distance(rows[1], dh_prev))
-        expect(gap < 1e-10, f"a sequence's own dx and dh_prev depend on the other sequences: {gap:.3g} off")
+        back = partial(gru_step_backward, params, reset=reset)
+        expect_sum_of_sequences(back, (dh,), cache, "dx", "dh_prev")
 
 
 @holds("07-gru/gru_step_backward", "what comes in is left as it was, and shared with nobody")

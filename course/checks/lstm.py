@@ -3,13 +3,14 @@
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from course.checks.bit import GAP, bit_run, bits, overflows, right_answers, train_on_bits
 from course.checks.driver import drive
-from course.checks.measure import closest_scale, distance, draw, expect_normal
+from course.checks.measure import closest_scale, distance, draw, expect_normal, expect_sum_of_sequences, slopes
 from course.checks.run import CheckFailed, expect, holds
 from course.checks.toys import fast_and_slow_step, fast_and_slow_step_backward
 
@@ -163,11 +164,7 @@ def _check_differences(step_name: str, step_backward: Callable[..., Any], peepho
     _, cache = step(params, x, (h_prev, c_prev))
     dx, (dh_prev, dc_prev), grads = step_backward(params, (dh.copy(), dc.copy()), cache)
     for name, got in (grads | {"x": dx, "h_prev": dh_prev, "c_prev": dc_prev}).items():
-        value, nudged = inputs[name], np.zeros_like(inputs[name])
-        for at in np.ndindex(value.shape):
-            bump = np.zeros_like(value)
-            bump[at] = 1e-6
-            nudged[at] = (loss(name, value + bump) - loss(name, value - bump)) / 2e-6
+        nudged = slopes(partial(loss, name), inputs[name])
         off = np.abs(np.asarray(got) - nudged) if np.shape(got) == nudged.shape else np.full(nudged.shape, np.inf)
         where = ""
         if name in ("W_xh", "W_hh", "b_h"):
@@ -190,16 +187,8 @@ def _cache(B: int = 4, D: int = 3, H: int = 5, **gates: float) -> tuple[np.ndarr
 
 
 def _check_sums(step_backward: Callable[..., Any], params: dict[str, np.ndarray]) -> None:
-    dstate, cache = (draw(4, 5, seed=50), draw(4, 5, seed=51)), _cache()
-    dx, dprev, grads = step_backward(params, dstate, cache)
-    rows = [slice(b, b + 1) for b in range(4)]
-    apart = [step_backward(params, tuple(d[b] for d in dstate), tuple(a[b] for a in cache)) for b in rows]
-    for name, whole in grads.items():
-        gap = distance(sum(single[2][name] for single in apart), whole)
-        expect(gap < 1e-10, f"the gradients of {name} of 4 sequences, taken one by one, do not add up: {gap:.3g} off")
-    own = [(dx, [s[0] for s in apart]), *((d, [s[1][n] for s in apart]) for n, d in enumerate(dprev))]
-    gap = max(distance(np.concatenate(parts), whole) for whole, parts in own)
-    expect(gap < 1e-10, f"a sequence's own dx, dh_prev, dc_prev depend on the others of the batch: {gap:.3g} off")
+    dstate = (draw(4, 5, seed=50), draw(4, 5, seed=51))
+    expect_sum_of_sequences(partial(step_backward, params), dstate, _cache(), "dx", "dh_prev", "dc_prev")
 
 
 def _check_left_alone(step_backward: Callable[..., Any], params: dict[str, np.ndarray]) -> None:

@@ -41,7 +41,7 @@ from course.grading.alarm import Alarm
 from course.grading.student import NOTEBOOK, Excerpt
 from course.grading.wire import LIMITS, Kept, Memory, WireError, WireLimits, pack, receive, send, unpack
 
-CONNECT_SECONDS = 15.0
+CONNECT_SECONDS = 5.0
 LATE_SECONDS = 5.0  # what a cell may take beyond its time, where it calls no function of the student's
 PAST = 1000  # calls whose arrays may still change when the student's code changes what it kept
 LIVE_BYTES = 512 << 20  # of the student's arrays that a cell holds at one time

@@ -396,41 +396,49 @@ def _write_files(order: dict[str, Any]) -> None:
 
 
 class _Session(Session):
-    """Cuts what one cell puts out, for the sake of honest work: a loop that prints forever still gets its grade.
-
-    Code that goes around it only meets the warden's count.
-    """
+    """Sends no picture, table or page that is too large. Code that goes around it only meets the warden's count."""
 
     output_bytes = 0  # of text that one cell may put out; pictures and the like, ten times that
 
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(**settings)
-        self._spent: dict[str, int] = {}
-
-    def send(
-        self, stream: Any, msg_or_type: Any, content: Any = None, parent: Any = None, *rest: Any, **more: Any
-    ) -> Any:
+    def send(self, stream: Any, msg_or_type: Any, content: Any = None, *rest: Any, **more: Any) -> Any:
         message = msg_or_type if isinstance(msg_or_type, dict) else None
         kind = message["msg_type"] if message else msg_or_type
-        inside = (message["content"] if message else content) or {}
-        header = (message or {}).get("parent_header") or (parent or {}).get("header") or parent or {}
-        if kind == "stream":
-            inside["text"] = self._cut(str(header.get("msg_id")), inside["text"])
-            if not inside["text"]:
-                return message
-        elif kind in ("display_data", "update_display_data", "execute_result"):
+        if kind in ("display_data", "update_display_data", "execute_result"):
+            inside = (message["content"] if message else content) or {}
             size = sum(len(value) for value in inside.get("data", {}).values() if isinstance(value, str))
             if size > 10 * self.output_bytes:
                 inside["data"] = {"text/plain": "[output too large]"}
-        return super().send(stream, msg_or_type, content, parent, *rest, **more)
+        return super().send(stream, msg_or_type, content, *rest, **more)
 
-    def _cut(self, cell: str, text: str) -> str:
-        spent = self._spent.get(cell, 0)
-        self._spent = {cell: spent + len(text)}
-        room = self.output_bytes - spent
-        if len(text) <= room:
-            return text
-        return text[:room] + "\n[output cut]\n" if room > 0 else ""
+
+class _Printed:
+    """Cuts what one cell prints, for the sake of honest work: a loop that prints forever still gets its grade.
+
+    Here and not where it is sent: a loop prints faster than any thread sends, and what waits would fill memory.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.most, self.cell, self.spent = most, "", 0
+
+    def cut(self, stream: Any) -> None:
+        """Let a stream take no more of a cell than may be shown."""
+        write = stream.write
+
+        def take(text: str) -> int | None:
+            if not isinstance(text, str):
+                return write(text)  # the stream says what is wrong with it
+            cell = str(stream.parent_header.get("msg_id"))
+            if cell != self.cell:
+                self.cell, self.spent = cell, 0
+            room = self.most - self.spent
+            self.spent += len(text)
+            if len(text) <= room:
+                return write(text)
+            if room > 0:
+                write(f"{text[:room]}\n[output cut]\n")
+            return len(text)
+
+        stream.write = take
 
 
 class _Kernel(IPythonKernel):
@@ -455,28 +463,9 @@ class _App(IPKernelApp):
 
     def init_io(self) -> None:
         super().init_io()
+        printed = _Printed(self.session.output_bytes)
         for stream in (sys.stdout, sys.stderr):
-            _keep_short(stream, self.session.output_bytes)
-
-
-def _keep_short(stream: Any, most: int) -> None:
-    """Take no more text of one cell than may be sent: a loop prints faster than any thread sends, and fills memory."""
-    write, spent = stream.write, {"": 0}
-
-    def take(text: str) -> int | None:
-        cell = str(stream.parent_header.get("msg_id", ""))
-        before = spent.get(cell, 0)
-        room = most + 1 - before  # one more, and the session says that it is cut
-        if not isinstance(text, str) or len(text) <= room:
-            spent.clear()
-            spent[cell] = before + len(text)
-            return write(text)
-        spent[cell] = most + 1
-        if room > 0:
-            write(text[:room])
-        return len(text)
-
-    stream.write = take
+            printed.cut(stream)
 
 
 def _start(order: dict[str, Any]) -> IPKernelApp:

@@ -996,9 +996,8 @@ FORGERIES = {  # what she does in the call, and what the test gets for the call
 
 
 @pytest.mark.parametrize(("forge", "expected"), FORGERIES.values(), ids=FORGERIES)
-def test_forged_frames_are_answers_at_best(forge, expected, monkeypatch):
+def test_forged_frames_are_answers_at_best(forge, expected):
     """What she writes is her answer, or the end of this cell's calls. The next cell has a connection of its own."""
-    monkeypatch.setattr("course.grading.referee.CONNECT_SECONDS", 10.0)
     with Child(FORGERY.replace("FORGE", forge)) as child:
         referee = child.referee(Times(call_seconds=1, test_seconds=4))
         cell = """

@@ -711,6 +711,21 @@ FLOODS = {
 }
 
 
+def test_what_is_printed_and_cut_is_kept_nowhere(kernel):
+    """Not on its way to the grader, and not in IPython's history: a hundred thousand lines of 10 kB take no memory."""
+    source = """
+        def resident():
+            return int(next(line for line in open("/proc/self/status") if line.startswith("VmRSS")).split()[1])
+
+        before = resident()
+        for _ in range(100_000):
+            print("x" * 10_000)
+        open("grown", "w").write(str(resident() - before))
+    """
+    assert "[output cut]" in run(kernel, source)
+    assert int(run(kernel, "print(open('grown').read())")) < 10_000  # kB
+
+
 @pytest.mark.parametrize("way", FLOODS)
 def test_a_flood_past_the_notebooks_streams_ends_the_kernel(sandbox, way):
     """Whole messages, or one message that never ends, written behind IPython's back: the reader's memory stays flat."""

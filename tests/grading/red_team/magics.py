@@ -322,7 +322,7 @@ def softmax(logits):
 """
 SECRETS = f"""
 import glob, os
-for path in glob.glob("/proc/*/environ") + glob.glob("{CANARIES}/**/*", recursive=True) + glob.glob("/root/.*"):
+for path in glob.glob("/proc/*/environ") + glob.glob("{CANARIES}/**/*", recursive=True) + glob.glob("/*/.*"):
     try:
         print(path, open(path, "rb").read())
     except OSError as error:

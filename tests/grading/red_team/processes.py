@@ -322,7 +322,7 @@ def attacks() -> Iterator[Attack]:
                 told,
                 cells(before + source, **right),
                 COSTS.get(name, FULL),
-                seconds=60,
+                seconds=40,
                 stock=kind == "messages",  # the others would harm the machine that they are tried on
                 after=nothing_went_through,
             )
