@@ -36,6 +36,8 @@ for name in sys.argv[1:]:
     except SyntaxError:
         continue
     except BaseException as error:
+        if isinstance(error, ValueError) and "null bytes" in str(error):  # a SyntaxError from Python 3.11.4 on
+            continue
         frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).parent.name == "rnnlib"]
         file = Path(frames[-1].filename).name if frames else f"{name}.py"
         found.setdefault(file, f"{type(error).__name__}: {error}")

@@ -190,6 +190,8 @@ def _target(full_name: str) -> tuple[Exercise, ModuleType]:
     except SyntaxError as error:
         raise _unreadable(Path(error.filename or _file_name(exercise)).name, error) from None
     except Exception as error:
+        if isinstance(error, ValueError) and "null bytes" in str(error):  # a SyntaxError from Python 3.11.4 on
+            raise _unreadable(_file_name(exercise), error) from None
         if isinstance(error, ModuleNotFoundError) and error.name == exercise.module:
             name = _file_name(exercise)
             raise Refused(f"rnnlib/{name} is missing. `course start` on this folder writes it anew.") from None
