@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -323,12 +324,24 @@ def _local_workers(count: int) -> Iterator[tuple[Executor, int, Callable[[], Non
     pool = ProcessPoolExecutor(count, prepare_workers(), start_worker)
     try:
         yield pool, count * AHEAD, lambda: None  # a pool says by itself that it is broken
+        _stop_reading(pool)
         pool.shutdown()
     except BaseException:
+        _stop_reading(pool)
         pool.shutdown(wait=False, cancel_futures=True)
         for process in active_children():
             process.kill()
         raise
+
+
+def _stop_reading(pool: ProcessPoolExecutor) -> None:
+    """Before Python 3.11.5 a broken pool waits forever for a job that it is handing to nobody (CPython's gh-94777).
+
+    This process reads none of the jobs that it hands out. Once no worker is left to read them, the pool's thread is told
+    so only if this process has closed its end as well; later versions do that by themselves.
+    """
+    if sys.version_info < (3, 11, 5) and (queue := pool._call_queue) is not None:
+        queue._reader.close()
 
 
 @contextlib.contextmanager

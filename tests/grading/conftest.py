@@ -4,6 +4,7 @@ With COURSE_CI=1, as CI sets it, a test that is skipped has failed: what it need
 """
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,15 @@ def _no_skips(report: Any) -> Any:
 def one_exercise(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs grade a notebook of one exercise."""
     monkeypatch.setattr(batch, "make_bundle", lambda chapter: made_runs.BUNDLE)
+
+
+@pytest.fixture
+def public_folder() -> Iterator[Path]:
+    """A folder that every user can read: pytest's own are for their owner, and root runs bubblewrap as nobody."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
 
 
 @pytest.fixture

@@ -32,8 +32,9 @@ app.command("grade")(grade_command)
 class Place:
     """A class that handed in, and a course folder: what goes wrong is made here."""
 
-    def __init__(self, where: Path, stack: contextlib.ExitStack, patch: pytest.MonkeyPatch) -> None:
-        self.root, self.submitted, self.stack, self.patch = where / "course", where / "in", stack, patch
+    def __init__(self, where: Path, public: Path, stack: contextlib.ExitStack, patch: pytest.MonkeyPatch) -> None:
+        self.root, self.submitted, self.public = where / "course", where / "in", public
+        self.stack, self.patch = stack, patch
         runs.class_of(self.submitted, 1)
         self.slug = SLUG
 
@@ -138,8 +139,7 @@ def _(place: Place) -> list[str]:
     "no namespaces", UNSAFE, "No permissions to create a new namespace", "In a container, allow them", "--no-sandbox"
 )
 def _(place: Place) -> list[str]:
-    fake = place.submitted.parent / "bin" / "bwrap"
-    fake.parent.mkdir()
+    fake = place.public / "bwrap"
     fake.write_text("#!/bin/sh\necho 'bwrap: No permissions to create a new namespace' >&2\nexit 1\n")
     fake.chmod(0o755)
     place.patch.setenv("PATH", f"{fake.parent}:{os.environ['PATH']}")
@@ -287,11 +287,11 @@ def _(place: Place) -> list[str]:
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+def place(tmp_path: Path, public_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     monkeypatch.setattr(batch, "SCHEDULER_SECONDS", 1)
     sandbox_module.Sandbox.available.cache_clear()
     with contextlib.ExitStack() as stack:
-        yield Place(tmp_path, stack, monkeypatch)
+        yield Place(tmp_path, public_folder, stack, monkeypatch)
     sandbox_module.Sandbox.available.cache_clear()
 
 

@@ -992,13 +992,12 @@ def test_no_user_to_become(monkeypatch):
     assert "no user 'nobody-at-all'" in why_not("nobody-at-all")
 
 
-def test_bubblewrap_that_may_not(monkeypatch, tmp_path):
+def test_bubblewrap_that_may_not(monkeypatch, public_folder):
     """The system's own words are passed on, and what is to be done."""
-    fake = tmp_path / "bwrap"
+    fake = public_folder / "bwrap"
     fake.write_text("#!/bin/sh\necho 'bwrap: setting up uid map: Permission denied' >&2\nexit 1\n")
     fake.chmod(0o755)
-    tmp_path.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("PATH", f"{public_folder}:{os.environ['PATH']}")
     said = why_not()
     assert "uid map: Permission denied" in said
     assert "unprivileged_userns" in said
