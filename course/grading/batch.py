@@ -337,10 +337,10 @@ def _local_workers(count: int) -> Iterator[tuple[Executor, int, Callable[[], Non
 def _stop_reading(pool: ProcessPoolExecutor) -> None:
     """Before Python 3.11.5 a broken pool waits forever for a job that it is handing to nobody (CPython's gh-94777).
 
-    This process reads none of the jobs that it hands out. Once no worker is left to read them, the pool's thread is told
-    so only if this process has closed its end as well; later versions do that by themselves.
+    This process reads none of the jobs that it hands out. Once no worker is left to read them, the pool's thread is
+    told so only if this process has closed its end as well; later versions do that by themselves.
     """
-    if sys.version_info < (3, 11, 5) and (queue := pool._call_queue) is not None:
+    if sys.version_info < (3, 11, 5) and (queue := getattr(pool, "_call_queue", None)) is not None:
         queue._reader.close()
 
 
