@@ -3,15 +3,16 @@
 Each pair does what `partial(rnn_forward, step)` and `partial(backward_through_time, step_backward)` do with the cell's
 own steps, to rounding, and takes their place. Only what needs the state of the step before stays in the loop:
 
-- W_xh x_t is one product for all steps ahead of it; the gradients of weights and inputs are one product each behind it.
+- W_xh x_t is one product for all steps ahead of the loop, with the bias as the weights of one more input that is 1.
+- The gradients of weights and inputs are one product each behind it, or a few for long sequences: the way back goes in
+  stretches of steps, so that gradients are still in the processor's cache when their product comes.
 - sigma(a) = (1 + tanh(a / 2)) / 2, with the inner half folded into the weights: one tanh does all gates of a step.
 - The arrays of a step lie in blocks (B, H), one behind the other, and blocks that are treated alike are neighbors: one
-  call works on several of them, in contiguous memory. It writes into memory that is there already, its last argument.
-- Slopes need no gradient, so the way back computes them ahead of its loop. It goes in stretches of steps that are short
-  enough for the slopes to stay in the processor's cache until their step comes.
+  call does several of them. It writes into memory that is there already, which is its last argument.
+- LSTM and GRU turn what a step has computed into slopes at once, while it is in the cache; the way back multiplies.
 
-The caches are one tuple of arrays, (xs, states, blocks), which each forward function describes; they hold `xs` itself,
-as those of the plain path do.
+The caches are one tuple of arrays, as each forward function says. `das` are the gradients of the sums a under the
+gates, "by h" stands for a derivative. The dtype of the way back is that of the way there.
 
 Chapter: 10-bptt
 """
@@ -26,8 +27,9 @@ from rnnlib.types import Array, Cache, Params, State
 
 __all__ = ["elman_backward", "elman_forward", "gru_backward", "gru_forward", "lstm_backward", "lstm_forward"]
 
-STRETCH = 2**17  # floats in the slopes of a stretch: with what they are made from, 1 MB of float32, half of a cache
-
+STRETCH = 2**17  # gradients of a stretch: with what they are multiplied by, about 1 MB of float32
+OIFG, IFOG = (2, 0, 1, 3), (1, 2, 0, 3)  # an LSTM's blocks i, f, o, g as o, i, f, g, and back
+NZR, ZRN = (2, 0, 1), (1, 2, 0)  # a GRU's blocks z, r, n as n, z, r, and back
 Shape = tuple[int, int, int, np.dtype]  # T, B, H, and what to compute in
 
 
@@ -45,7 +47,7 @@ def elman_forward(params: Params, xs: Array, state: State, phi: str = "tanh") ->
 
     Returns
     -------
-    (hs (T, B, H), last state (h,), caches (xs, states (T+1, B, H) from the first on))
+    (hs (T, B, H), last state (h,), caches (inputs and a 1 (T, B, D+1), states from the first on (T+1, B, H)))
 
     Raises
     ------
@@ -55,19 +57,18 @@ def elman_forward(params: Params, xs: Array, state: State, phi: str = "tanh") ->
     """
     _check_option("elman_forward", "phi", phi, "tanh", "relu")
     T, B, H, dtype = _check("elman_forward", params, xs, state, "h: B H", blocks=1)
-    W_hh, zero = _contiguous(params["W_hh"], dtype), np.zeros((), dtype)
-    states, recalled = np.empty((T + 1, B, H), dtype), np.empty((B, H), dtype)
+    inputs, W_in, W_hh = _with_one(xs, dtype), _with_bias(params, dtype), _contiguous(params["W_hh"], dtype)
+    states, recalled, zero = np.empty((T + 1, B, H), dtype), np.empty((B, H), dtype), np.zeros((), dtype)
     states[0] = state[0]
-    np.matmul(xs, params["W_xh"], states[1:])
-    states[1:] += np.tile(params["b_h"], (B, 1))
+    np.matmul(_rows(inputs), W_in, _rows(states[1:]))
     for h_prev, h in pairwise(states):
-        np.matmul(h_prev, W_hh, recalled)
+        np.dot(h_prev, W_hh, recalled)
         np.add(h, recalled, h)
         if phi == "tanh":
             np.tanh(h, h)
         else:
             np.maximum(h, zero, out=h)
-    return states[1:].copy(), (states[-1].copy(),), (xs, states)
+    return states[1:].copy(), (states[-1].copy(),), (inputs, states)
 
 
 def elman_backward(
@@ -90,29 +91,28 @@ def elman_backward(
     Raises
     ------
     ValueError  a shape does not fit, or phi is neither of the two.
+    TypeError   the caches are not those of `elman_forward`.
 
     Chapter: 10-bptt. Equation: bptt. Source: Werbos (1990).
     """
     _check_option("elman_backward", "phi", phi, "tanh", "relu")
-    _check_caches("elman_backward", caches, blocks=0)
     T, B, H, dtype = _check_back("elman_backward", params, dhs, dlast, "dh: B H", caches, blocks=1)
-    xs, states = caches
-    W_back, W_in = _contiguous(params["W_hh"].T, dtype), _contiguous(params["W_xh"].T, dtype)
-    dxs, grads = np.empty(xs.shape, dtype), {name: np.zeros_like(value) for name, value in params.items()}
-    dh = dlast[0].astype(dtype)
+    inputs, states = caches
+    W_in, W_back = _contiguous(params["W_xh"].T, dtype), _contiguous(params["W_hh"].T, dtype)
+    dxs, dW_in, dW_hh = _start_sums(inputs, states, len(W_back))
+    dh = dlast[0].astype(dtype, order="C")
     for steps in _stretches(T, B * H):
         hs = states[1:][steps]
         das = 1 - hs * hs if phi == "tanh" else (hs > 0).astype(dtype)  # slopes; each becomes da at its step
         for da, dh_out in zip(das[::-1], dhs[steps][::-1], strict=True):
             np.add(dh, dh_out, dh)
             np.multiply(da, dh, da)
-            np.matmul(da, W_back, dh)
+            np.dot(da, W_back, dh)
         rows = _rows(das)
         np.matmul(rows, W_in, _rows(dxs[steps]))
-        grads["W_xh"] += _rows(xs[steps]).T @ rows
-        grads["W_hh"] += _rows(states[steps]).T @ rows
-        grads["b_h"] += _sum(rows)
-    return dxs, (dh,), grads
+        dW_in += _rows(inputs[steps]).T @ rows
+        dW_hh += _rows(states[steps]).T @ rows
+    return dxs, (dh,), _named(params, W_xh=dW_in[:-1], b_h=dW_in[-1], W_hh=dW_hh)
 
 
 def lstm_forward(params: Params, xs: Array, state: State) -> tuple[Array, State, Cache]:
@@ -129,8 +129,8 @@ def lstm_forward(params: Params, xs: Array, state: State) -> tuple[Array, State,
 
     Returns
     -------
-    (hs (T, B, H), last state (h, c), caches (xs, states h (T+1, B, H) from the first on, blocks (T, 6, B, H):
-    o, i, f, g, c_{t-1}, tanh(c_t)))
+    (hs (T, B, H), last state (h, c), caches (inputs and a 1 (T, B, D+1), states h from the first on (T+1, B, H),
+    slopes (T, 6, B, H): c by h, o by h, i, f, g and c_{t-1} by c))
 
     Raises
     ------
@@ -139,35 +139,35 @@ def lstm_forward(params: Params, xs: Array, state: State) -> tuple[Array, State,
     Chapter: 10-bptt. Equation: lstm-step. Source: Hochreiter & Schmidhuber (1997), Gers et al. (2000).
     """
     T, B, H, dtype = _check("lstm_forward", params, xs, state, "h: B H, c: B H", blocks=4)
-    W_xh, W_hh, b_h = _gate_blocks(params, OIFG, [0.5, 0.5, 0.5, 1], B, dtype)
-    states, blocks, last_c = np.empty((T + 1, B, H), dtype), np.empty((T, 6, B, H), dtype), np.empty((B, H), dtype)
-    states[0], blocks[0, 4] = state
-    np.matmul(xs[:, None], W_xh, blocks[:, :4])
-    blocks[:, :4] += b_h
-    recalled, added, half = np.empty((4, B, H), dtype), np.empty((2, B, H), dtype), np.full((), 0.5, dtype)
-    from_input, from_memory = added
-    for h_prev, gates, sigmoids, keep, kept, c, tanh_c, o, h in zip(
-        states[:-1],
-        blocks[:, :4],
-        blocks[:, :3],
-        blocks[:, 1:3],  # i, f
-        blocks[:, 3:5],  # g, c_{t-1}
-        [*blocks[1:, 4], last_c],
-        blocks[:, 5],
-        blocks[:, 0],
-        states[1:],
-        strict=True,
+    inputs, (W_in, W_hh) = _with_one(xs, dtype), _gate_blocks(params, OIFG, [0.5, 0.5, 0.5, 1], dtype)
+    states, slopes = np.empty((T + 1, B, H), dtype), np.empty((T, 6, B, H), dtype)
+    np.matmul(inputs[:, None], W_in, slopes[:, :4])  # what the inputs add to a; each step's slopes take its place
+    recalled, left = np.empty((4, B, H), dtype), np.empty((3, B, H), dtype)
+    o, _, f, _, c, tanh_c = values = np.empty((6, B, H), dtype)  # o, i, f, g, c, tanh(c)
+    h, from_input, from_memory = parts = np.empty((3, B, H), dtype)
+    gates, sigmoids, keep, kept = values[:4], values[:3], values[1:3], values[3:5]
+    half, one = np.full((), 0.5, dtype), np.ones((), dtype)
+    h[...], c[...] = state
+    states[0] = h
+    for added, c_and_g, gates_by_sums, c_by_c, h_kept in zip(
+        slopes[:, :4], slopes[:, 0:5:4], slopes[:, 1:4], slopes[:, 5], states[1:], strict=True
     ):
-        np.matmul(h_prev, W_hh, recalled)
-        np.add(gates, recalled, gates)
+        np.matmul(h, W_hh, recalled)
+        np.add(added, recalled, gates)
         np.tanh(gates, gates)
         np.multiply(sigmoids, half, sigmoids)
         np.add(sigmoids, half, sigmoids)
-        np.multiply(keep, kept, added)
+        np.multiply(keep, kept, parts[1:])
         np.add(from_input, from_memory, c)
         np.tanh(c, tanh_c)
         np.multiply(o, tanh_c, h)
-    return states[1:].copy(), (states[-1].copy(), last_c), (xs, states, blocks)
+        np.copyto(h_kept, h)
+        np.subtract(one, sigmoids, left)
+        np.multiply(left, parts, gates_by_sums)  # (1 - o) h, (1 - i) i g, (1 - f) f c_{t-1}
+        np.multiply(parts[:2], values[5:2:-2], left[:2])
+        np.subtract(values[:2], left[:2], c_and_g)  # o - h tanh_c and i - i g g
+        np.copyto(c_by_c, f)
+    return states[1:].copy(), (h.copy(), c.copy()), (inputs, states, slopes)
 
 
 def lstm_backward(params: Params, dhs: Array, dlast: State, caches: Cache) -> tuple[Array, State, Params]:
@@ -187,42 +187,34 @@ def lstm_backward(params: Params, dhs: Array, dlast: State, caches: Cache) -> tu
     Raises
     ------
     ValueError  a shape does not fit.
+    TypeError   the caches are not those of `lstm_forward`.
 
     Chapter: 10-bptt. Equation: bptt, lstm-step-backward. Source: Werbos (1990).
     """
-    _check_caches("lstm_backward", caches, blocks=6)
-    T, B, H, dtype = _check_back("lstm_backward", params, dhs, dlast, "dh: B H, dc: B H", caches, blocks=4)
-    xs, states, blocks = caches
+    T, B, H, dtype = _check_back("lstm_backward", params, dhs, dlast, "dh: B H, dc: B H", caches, blocks=4, slopes=6)
+    inputs, states, slopes = caches
     W_in, W_back = (_contiguous(_reordered(params[name], OIFG).T, dtype) for name in ("W_xh", "W_hh"))
-    dxs, grads = np.empty(xs.shape, dtype), {name: np.zeros_like(value) for name, value in params.items()}
-    dh, carry, dc = dlast[0].astype(dtype), dlast[1].astype(dtype), np.empty((B, H), dtype)
-    for steps in _stretches(T, 6 * B * H):
-        slopes = _lstm_slopes(states[1:][steps], blocks[steps])
-        das = np.empty((len(slopes), B, 4 * H), dtype)  # o, i, f, g
-        for by_dh, to_c, by_dc, to_c_prev, gates, da, da_blocks, dh_out in zip(
-            slopes[::-1, :2],  # of c and o
-            slopes[::-1, 0],
-            slopes[::-1, 2:],  # of i, f, g, and c_{t-1}
-            slopes[::-1, 5],
-            slopes[::-1, 1:5],
-            das[::-1],
-            _as_blocks(das, 4)[::-1],
-            dhs[steps][::-1],
-            strict=True,
+    dxs, dW_in, dW_hh = _start_sums(inputs, states, len(W_back))
+    dh, dc, parts = dlast[0].astype(dtype, order="C"), np.empty((B, H), dtype), np.empty((6, B, H), dtype)
+    by_dh, by_dc, to_c, carry, gates = parts[:2], parts[2:], parts[0], parts[5], parts[1:5].swapaxes(0, 1)
+    carry[...] = dlast[1]
+    for steps in _stretches(T, 4 * B * H):
+        das = np.empty((steps.stop - steps.start, B, 4, H), dtype)
+        rows = das.reshape(*das.shape[:2], 4 * H)
+        for of_h, of_c, da, row, dh_out in zip(
+            slopes[steps][::-1, :2], slopes[steps][::-1, 2:], das[::-1], rows[::-1], dhs[steps][::-1], strict=True
         ):
             np.add(dh, dh_out, dh)
-            np.multiply(by_dh, dh, by_dh)
+            np.multiply(of_h, dh, by_dh)
             np.add(carry, to_c, dc)
-            np.multiply(by_dc, dc, by_dc)
-            np.copyto(da_blocks, gates)
-            np.matmul(da, W_back, dh)
-            carry = to_c_prev
-        rows = _rows(das)
-        np.matmul(rows, W_in, _rows(dxs[steps]))
-        grads["W_xh"] += _rows(xs[steps]).T @ rows
-        grads["W_hh"] += _rows(states[steps]).T @ rows
-        grads["b_h"] += _sum(rows)
-    return dxs, (dh, carry.copy()), grads | {name: _reordered(grads[name], IFOG) for name in ("W_xh", "W_hh", "b_h")}
+            np.multiply(of_c, dc, by_dc)
+            np.copyto(da, gates)
+            np.dot(row, W_back, dh)
+        np.matmul(_rows(rows), W_in, _rows(dxs[steps]))
+        dW_in += _rows(inputs[steps]).T @ _rows(rows)
+        dW_hh += _rows(states[steps]).T @ _rows(rows)
+    dW_in, dW_hh = _reordered(dW_in, IFOG), _reordered(dW_hh, IFOG)
+    return dxs, (dh, carry.copy()), _named(params, W_xh=dW_in[:-1], b_h=dW_in[-1], W_hh=dW_hh)
 
 
 def gru_forward(params: Params, xs: Array, state: State, reset: str = "before") -> tuple[Array, State, Cache]:
@@ -241,8 +233,8 @@ def gru_forward(params: Params, xs: Array, state: State, reset: str = "before") 
 
     Returns
     -------
-    (hs (T, B, H), last state (h,), caches (xs, states (T+1, B, H) from the first on, blocks (T, 4, B, H): n, z, r, u))
-    where u is r * h_{t-1} for "before" and W_hh h_{t-1} + b_hh for "after"
+    (hs (T, B, H), last state (h,), caches (inputs and a 1 (T, B, D+1), states from the first on (T+1, B, H),
+    slopes (T, 5, B, H): h_{t-1}, n, z by h and r, h_{t-1} by u = r * h_{t-1}, or all five by h: h_{t-1}, n, z, r, u))
 
     Raises
     ------
@@ -253,28 +245,22 @@ def gru_forward(params: Params, xs: Array, state: State, reset: str = "before") 
     _check_option("gru_forward", "reset", reset, "before", "after")
     after = reset == "after"
     T, B, H, dtype = _check("gru_forward", params, xs, state, "h: B H", blocks=3, b_hh=after)
-    W_xh, W_hh, b_h = _gate_blocks(params, NZR, [1, 0.5, 0.5], B, dtype)
-    states, blocks = np.empty((T + 1, B, H), dtype), np.empty((T, 4, B, H), dtype)
+    inputs, (W_in, W_hh) = _with_one(xs, dtype), _gate_blocks(params, NZR, [1, 0.5, 0.5], dtype)
+    states, slopes = np.empty((T + 1, B, H), dtype), np.empty((T, 5, B, H), dtype)
     states[0] = state[0]
-    np.matmul(xs[:, None], W_xh, blocks[:, :3])
-    blocks[:, :3] += b_h
+    np.matmul(inputs[:, None], W_in, slopes[:, 1:4])  # what the inputs add to a; each step's slopes take its place
     if after:
-        blocks[:, 3] = params["b_hh"]
-        W_zru, with_h = W_hh[[1, 2, 0]], blocks[:, 1:]
-    else:
-        W_zru, with_h = W_hh[1:], blocks[:, 1:3]
-    recalled, change = np.empty((len(W_zru), B, H), dtype), np.empty((B, H), dtype)
-    half = np.full((), 0.5, dtype)
-    for h_prev, sums, gates, n, z, r, u, h in zip(
-        states[:-1],
-        with_h,
-        blocks[:, 1:3],
-        *np.moveaxis(blocks, 1, 0),
-        states[1:],
-        strict=True,
+        slopes[:, 4] = params["b_hh"]
+    W_h, used = (W_hh[[1, 2, 0]], slice(2, 5)) if after else (W_hh[1:], slice(2, 4))  # z, r, u or z, r
+    recalled, change, left = np.empty((len(W_h), B, H), dtype), np.empty((B, H), dtype), np.empty((B, H), dtype)
+    n, z, r, u = values = np.empty((4, B, H), dtype)
+    gates, sums = values[1:3], values[1 : 1 + len(W_h)]
+    half, one = np.full((), 0.5, dtype), np.ones((), dtype)
+    for added, h_by_h, n_by_h, z_by_h, r_by, u_by, h_prev, h in zip(
+        slopes[:, used], *slopes.swapaxes(0, 1), states[:-1], states[1:], strict=True
     ):
-        np.matmul(h_prev, W_zru, recalled)
-        np.add(sums, recalled, sums)
+        np.matmul(h_prev, W_h, recalled)
+        np.add(added, recalled, sums)
         np.tanh(gates, gates)
         np.multiply(gates, half, gates)
         np.add(gates, half, gates)
@@ -282,13 +268,25 @@ def gru_forward(params: Params, xs: Array, state: State, reset: str = "before") 
             np.multiply(r, u, change)
         else:
             np.multiply(r, h_prev, u)
-            np.matmul(u, W_hh[0], change)
-        np.add(n, change, n)
+            np.dot(u, W_hh[0], change)
+        np.add(n_by_h, change, n)
         np.tanh(n, n)
         np.subtract(n, h_prev, change)
         np.multiply(z, change, change)
         np.add(h_prev, change, h)
-    return states[1:].copy(), (states[-1].copy(),), (xs, states, blocks)
+        np.subtract(one, z, h_by_h)
+        np.multiply(change, h_by_h, z_by_h)  # (n - h_{t-1}) z (1 - z)
+        np.multiply(n, n, n)
+        np.subtract(one, n, n)
+        np.multiply(n, z, n_by_h)  # z (1 - n^2)
+        np.subtract(one, r, left)
+        np.multiply(left, u, r_by)
+        if after:
+            np.multiply(n_by_h, r, u_by)
+            np.multiply(r_by, u_by, r_by)
+        else:
+            np.copyto(u_by, r)
+    return states[1:].copy(), (states[-1].copy(),), (inputs, states, slopes)
 
 
 def gru_backward(
@@ -311,136 +309,75 @@ def gru_backward(
     Raises
     ------
     ValueError  a shape does not fit, or reset is neither of the two.
+    TypeError   the caches are not those of `gru_forward`.
 
     Chapter: 10-bptt. Equation: bptt, gru-step-backward. Source: Werbos (1990).
     """
     _check_option("gru_backward", "reset", reset, "before", "after")
     after = reset == "after"
-    _check_caches("gru_backward", caches, blocks=4)
-    T, B, H, dtype = _check_back("gru_backward", params, dhs, dlast, "dh: B H", caches, blocks=3, b_hh=after)
-    xs, states, blocks = caches
-    W_in, W_back = _contiguous(_reordered(params["W_xh"], NZR).T, dtype), _contiguous(params["W_hh"].T, dtype)
-    dxs, grads = np.empty(xs.shape, dtype), {name: np.zeros_like(value) for name, value in params.items()}
-    undo = _undo_after if after else _undo_before
-    dh = dlast[0].astype(dtype)
-    for steps in _stretches(T, 5 * B * H):
-        h_prev, (_, _, _, u) = states[steps], np.moveaxis(blocks[steps], 1, 0)
-        das = undo(W_back, dhs[steps], dh, h_prev, blocks[steps])
-        rows = _rows(das)
-        inputs, recurrent = rows[:, : 3 * H], rows[:, H:]
-        np.matmul(inputs, W_in, _rows(dxs[steps]))
-        grads["W_xh"] += _rows(xs[steps]).T @ inputs
-        grads["b_h"] += _sum(inputs)
+    T, B, H, dtype = _check_back("gru_backward", params, dhs, dlast, "dh: B H", caches, blocks=3, slopes=5, b_hh=after)
+    inputs, states, slopes = caches
+    W_in, W_hh = _contiguous(_reordered(params["W_xh"], NZR).T, dtype), _contiguous(params["W_hh"].T, dtype)
+    W_zr, W_n = W_hh[: 2 * H], W_hh[2 * H :]
+    dxs, dW_in, dW_hh = _start_sums(inputs, states, len(W_hh))
+    db_hh, dh, du, parts = (
+        np.zeros(H, dtype),
+        dlast[0].astype(dtype, order="C"),
+        np.empty((B, H), dtype),
+        np.empty_like(slopes[0]),
+    )
+    blocks = 4 if after else 3
+    gates = parts[1 : 1 + blocks].swapaxes(0, 1)
+    for steps in _stretches(T, blocks * B * H):
+        das = np.empty((steps.stop - steps.start, B, blocks, H), dtype)
+        rows = das.reshape(*das.shape[:2], blocks * H)
+        for slope, da, da_h, dh_out in zip(
+            slopes[steps][::-1], das[::-1], rows[::-1, :, H:], dhs[steps][::-1], strict=True
+        ):
+            np.add(dh, dh_out, dh)
+            if after:
+                np.multiply(slope, dh, parts)
+                np.copyto(da, gates)
+                np.matmul(da_h, W_hh, dh)  # da_z, da_r, du
+            else:
+                np.multiply(slope[:3], dh, parts[:3])
+                np.dot(parts[1], W_n, du)
+                np.multiply(slope[3:], du, parts[3:])
+                np.copyto(da, gates)
+                np.matmul(da_h, W_zr, dh)  # da_z, da_r
+                np.add(dh, parts[4], dh)
+            np.add(dh, parts[0], dh)
+        to_inputs, to_states = _rows(rows[..., : 3 * H]), _rows(rows[..., H:])
+        np.matmul(to_inputs, W_in, _rows(dxs[steps]))
+        dW_in += _rows(inputs[steps]).T @ to_inputs
+        h_prev = states[steps]
         if after:
-            grads["W_hh"] += _rows(h_prev).T @ recurrent
-            grads["b_hh"] += _sum(rows[:, 3 * H :])
+            dW_hh += _rows(h_prev).T @ to_states
+            db_hh += np.ones(len(to_states), dtype) @ to_states[:, 2 * H :]
         else:
-            grads["W_hh"][:, : 2 * H] += _rows(h_prev).T @ recurrent
-            grads["W_hh"][:, 2 * H :] += _rows(u).T @ rows[:, :H]
-    return dxs, (dh,), grads | {name: _reordered(grads[name], ZRN) for name in ("W_xh", "b_h")}
+            dW_hh[:, : 2 * H] += _rows(h_prev).T @ to_states
+            dW_hh[:, 2 * H :] += _rows(h_prev * slopes[steps][:, 4]).T @ to_inputs[:, :H]
+    dW_in = _reordered(dW_in, ZRN)
+    extra = {"b_hh": db_hh} if after else {}
+    return dxs, (dh,), _named(params, W_xh=dW_in[:-1], b_h=dW_in[-1], W_hh=dW_hh, **extra)
 
 
-def _undo_after(W_back: Array, dhs: Array, dh: Array, h_prev: Array, blocks: Array) -> Array:
-    """Rows (steps, B, 4H) of da_n, da_z, da_r, du; dh is taken to before the first of these steps, in place."""
-    n, z, r, u = np.moveaxis(blocks, 1, 0)
-    steps, _, B, H = blocks.shape
-    slopes, das = np.empty((steps, 5, B, H), blocks.dtype), np.empty((steps, B, 4 * H), blocks.dtype)
-    of_n, of_z, of_r, of_u, of_h = np.moveaxis(slopes, 1, 0)
-    np.subtract(1, z, of_h)
-    np.subtract(n, h_prev, of_z)
-    np.multiply(of_z, z, of_z)
-    np.multiply(of_z, of_h, of_z)
-    _one_minus_square(n, of_n)
-    np.multiply(of_n, z, of_n)
-    np.multiply(of_n, r, of_u)
-    np.subtract(1, r, of_r)
-    np.multiply(of_r, u, of_r)
-    np.multiply(of_r, of_u, of_r)
-    for slope, gates, to_h, da_recurrent, da_blocks, dh_out in zip(
-        slopes[::-1],
-        slopes[::-1, :4],
-        of_h[::-1],
-        das[::-1, :, H:],
-        _as_blocks(das, 4)[::-1],
-        dhs[::-1],
-        strict=True,
-    ):
-        np.add(dh, dh_out, dh)
-        np.multiply(slope, dh, slope)
-        np.copyto(da_blocks, gates)
-        np.matmul(da_recurrent, W_back, dh)
-        np.add(dh, to_h, dh)
-    return das
+def _with_one(xs: Array, dtype: np.dtype) -> Array:
+    """A copy with one more input that is always 1."""
+    inputs = np.empty((*xs.shape[:-1], xs.shape[-1] + 1), dtype)
+    inputs[..., :-1], inputs[..., -1] = xs, 1
+    return inputs
 
 
-def _undo_before(W_back: Array, dhs: Array, dh: Array, h_prev: Array, blocks: Array) -> Array:
-    """Rows (steps, B, 3H) of da_n, da_z, da_r; dh is taken to before the first of these steps, in place."""
-    n, z, r, u = np.moveaxis(blocks, 1, 0)
-    steps, _, B, H = blocks.shape
-    slopes, das = np.empty((steps, 5, B, H), blocks.dtype), np.empty((steps, B, 3 * H), blocks.dtype)
-    of_h, of_n, of_z, of_r, of_u = np.moveaxis(slopes, 1, 0)
-    np.subtract(1, z, of_h)
-    np.subtract(n, h_prev, of_z)
-    np.multiply(of_z, z, of_z)
-    np.multiply(of_z, of_h, of_z)
-    _one_minus_square(n, of_n)
-    np.multiply(of_n, z, of_n)
-    np.subtract(1, r, of_r)
-    np.multiply(of_r, u, of_r)
-    np.copyto(of_u, r)
-    W_zr, W_n = W_back[: 2 * H], W_back[2 * H :]
-    du = np.empty_like(dh)
-    for by_dh, da_n, by_du, gates, to_h, through_u, da_zr, da_blocks, dh_out in zip(
-        slopes[::-1, :3],
-        of_n[::-1],
-        slopes[::-1, 3:],
-        slopes[::-1, 1:4],
-        of_h[::-1],
-        of_u[::-1],
-        das[::-1, :, H:],
-        _as_blocks(das, 3)[::-1],
-        dhs[::-1],
-        strict=True,
-    ):
-        np.add(dh, dh_out, dh)
-        np.multiply(by_dh, dh, by_dh)
-        np.matmul(da_n, W_n, du)
-        np.multiply(by_du, du, by_du)
-        np.copyto(da_blocks, gates)
-        np.matmul(da_zr, W_zr, dh)
-        np.add(dh, to_h, dh)
-        np.add(dh, through_u, dh)
-    return das
+def _with_bias(params: Params, dtype: np.dtype) -> Array:
+    """W_xh and, below it, the bias: the weights of the input that is always 1."""
+    return np.concatenate([params["W_xh"], params["b_h"][None]]).astype(dtype, copy=False)
 
 
-def _lstm_slopes(hs: Array, blocks: Array) -> Array:
-    """(steps, 6, B, H): of c and a_o by h, of a_i, a_f, a_g and c_{t-1} by c."""
-    o, i, f, g, _, tanh_c = np.moveaxis(blocks, 1, 0)
-    slopes = np.empty_like(blocks)
-    c_by_h, o_by_h, _, _, g_by_c, carry_by_c = np.moveaxis(slopes, 1, 0)
-    np.multiply(hs, tanh_c, c_by_h)
-    np.subtract(o, c_by_h, c_by_h)  # o (1 - tanh_c^2)
-    np.subtract(1, blocks[:, :3], slopes[:, 1:4])
-    np.multiply(o_by_h, hs, o_by_h)
-    i_and_f = slopes[:, 2:4]
-    np.multiply(i_and_f, blocks[:, 1:3], i_and_f)
-    np.multiply(i_and_f, blocks[:, 3:5], i_and_f)  # times g and c_{t-1}
-    _one_minus_square(g, g_by_c)
-    np.multiply(g_by_c, i, g_by_c)
-    np.copyto(carry_by_c, f)
-    return slopes
-
-
-OIFG, IFOG = (2, 0, 1, 3), (1, 2, 0, 3)  # an LSTM's blocks i, f, o, g as o, i, f, g, and back
-NZR, ZRN = (2, 0, 1), (1, 2, 0)  # a GRU's blocks z, r, n as n, z, r, and back
-
-
-def _gate_blocks(
-    params: Params, order: Sequence[int], factors: Sequence[float], B: int, dtype: np.dtype
-) -> list[Array]:
-    """W_xh (k, D, H), W_hh (k, H, H) and b_h (k, B, H), blocks in this order, each times the factor of its place."""
-    arrays = params["W_xh"], params["W_hh"], np.tile(params["b_h"], (B, 1))
+def _gate_blocks(params: Params, order: Sequence[int], factors: Sequence[float], dtype: np.dtype) -> list[Array]:
+    """W_xh with its bias (k, D+1, H) and W_hh (k, H, H), blocks in this order, each times the factor of its place."""
     scale = np.array(factors, dtype)[:, None, None]
+    arrays = (_with_bias(params, dtype), params["W_hh"])
     blocks = (array.reshape(len(array), len(order), -1).swapaxes(0, 1) for array in arrays)
     return [_contiguous(block[list(order)] * scale, dtype) for block in blocks]
 
@@ -451,24 +388,24 @@ def _reordered(array: Array, order: Sequence[int]) -> Array:
     return blocks[..., list(order), :].reshape(array.shape)
 
 
-def _as_blocks(das: Array, count: int) -> Array:
-    """A view of rows (steps, B, count H) as blocks (steps, count, B, H)."""
-    return das.reshape(*das.shape[:2], count, -1).swapaxes(1, 2)
-
-
 def _rows(array: Array) -> Array:
     """Steps and sequences one below the other: one product with it adds up over both."""
     return array.reshape(-1, array.shape[-1])
 
 
-def _sum(rows: Array) -> Array:
-    """The sum of all rows, as a product: faster than adding row by row."""
-    return np.ones(len(rows), rows.dtype) @ rows
+def _start_sums(inputs: Array, states: Array, width: int) -> tuple[Array, Array, Array]:
+    """Room for dxs, and zeros for the gradients of W_xh with its bias and of W_hh."""
+    *lead, D = inputs.shape[0], inputs.shape[1], inputs.shape[2] - 1
+    H, dtype = states.shape[-1], states.dtype
+    return np.empty((*lead, D), dtype), np.zeros((D + 1, width), dtype), np.zeros((H, width), dtype)
 
 
-def _one_minus_square(array: Array, out: Array) -> None:
-    np.multiply(array, array, out)
-    np.subtract(1, out, out)
+def _named(params: Params, **grads: Array) -> Params:
+    """Gradients under the names of params, in their dtypes; zeros for what the cell does not use."""
+    return {
+        name: grads[name].astype(value.dtype, copy=False) if name in grads else np.zeros_like(value)
+        for name, value in params.items()
+    }
 
 
 def _stretches(T: int, floats_per_step: int) -> Iterator[slice]:
@@ -493,11 +430,23 @@ def _check(where: str, params: Params, xs: Array, state: State, states: str, blo
 
 
 def _check_back(
-    where: str, params: Params, dhs: Array, dlast: State, dstates: str, caches: Cache, blocks: int, b_hh: bool = False
+    where: str,
+    params: Params,
+    dhs: Array,
+    dlast: State,
+    dstates: str,
+    caches: Cache,
+    blocks: int,
+    slopes: int = 0,
+    b_hh: bool = False,
 ) -> Shape:
-    """Sizes and dtype of the way back; the dtype is that of the forward pass."""
+    """Sizes and dtype of the way back, if gradients, parameters and caches fit together."""
+    found = [np.shape(array) for array in caches] if isinstance(caches, tuple) else []
+    if len(found) != (3 if slopes else 2) or (slopes and found[2][1:2] != (slopes,)):
+        expected = where.replace("backward", "forward")
+        raise TypeError(f"{where}: caches are a {type(caches).__name__} of {len(caches)}, expected those of {expected}")
     weights, spec = _weights(where, params, blocks, b_hh)
-    xs, hs = caches[0], caches[1][1:]
+    xs, hs = caches[0][..., :-1], caches[1][1:]
     sizes = match_shapes(where, f"xs: T B D, hs: T B H, dhs: T B H, {dstates}, {spec}", xs, hs, dhs, *dlast, *weights)
     return sizes["T"], sizes["B"], sizes["H"], hs.dtype
 
@@ -505,15 +454,6 @@ def _check_back(
 def _weights(where: str, params: Params, blocks: int, b_hh: bool) -> tuple[tuple[Array, ...], str]:
     weights = take(where, params, "W_xh", "W_hh", "b_h", *(["b_hh"] if b_hh else []))
     return weights, f"W_xh: D {blocks}H, W_hh: H {blocks}H, b_h: {blocks}H" + (", b_hh: H" if b_hh else "")
-
-
-def _check_caches(where: str, caches: Cache, blocks: int) -> None:
-    """They are those of the forward function of the same cell, not of the plain path or another cell."""
-    shapes = [np.shape(array) for array in caches] if isinstance(caches, tuple) else []
-    fits = len(shapes) == 3 and shapes[2][1:2] == (blocks,) if blocks else len(shapes) == 2
-    if not fits:
-        forward = where.replace("backward", "forward")
-        raise TypeError(f"{where}: caches are a {type(caches).__name__} of {len(caches)}, expected those of {forward}")
 
 
 def _check_option(where: str, name: str, value: str, *allowed: str) -> None:
