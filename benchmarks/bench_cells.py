@@ -443,14 +443,13 @@ def main(arguments: list[str] | None = None) -> int:
         "rows": rows,
         "memory": memory,
     }
-    output = options.output or (RESULT if options.write else SCRATCH)
-    output.parent.mkdir(parents=True, exist_ok=True)
     differences = [found["value"] for row in rows for found in row["largest_relative_difference"].values()]
     if not max(differences) <= TOLERANCE:
-        console.print(
-            f"[red]The results differ by {max(differences):.1e}, allowed is {TOLERANCE:.0e}: these times compare nothing"
-        )
+        worst = f"The results differ by {max(differences):.1e}, allowed is {TOLERANCE:.0e}"
+        console.print(f"[red]{worst}: these times compare nothing.", soft_wrap=True)
         return 1
+    output = options.output or (RESULT if options.write else SCRATCH)
+    output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     console.print(f"Written to {output}", soft_wrap=True)
     return 0
