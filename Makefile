@@ -62,8 +62,8 @@ format: $(READY)  ## let ruff mend what it can
 mutants: $(READY)  ## run every known wrong version through the checks, print the kill matrix
 	$(PY) -m course mutants
 
-bench: $(READY)  ## measure speed against PyTorch, in ratios
-	$(PY) -m benchmarks.bench_elman
+bench: $(READY)  ## measure speed and memory against PyTorch, in ratios (WRITE=1 keeps the figures for the book)
+	$(PY) -m benchmarks.bench_cells $(if $(WRITE),--write)
 
 bench-grading: $(READY)  ## measure `course grade` beside nbgrader (Linux with bubblewrap; WRITE=1 keeps the figures for the guide)
 	$(PY) -m benchmarks.bench_grading $(if $(WRITE),--write)
