@@ -75,8 +75,8 @@ def _(numerical_gradient):
         off = distance(got, np.array([number])) / max(1, abs(number))
         expect(
             off < 1e-6,
-            f"half the square at {number:g}: the slope is that number itself, yours is {np.ravel(got)}. Beside 3e8 a step "
-            "of 1e-5 drowns in rounding, and at 0 a step of 0 is none: it is eps times max(1, |x_i|).",
+            f"half the square at {number:g}: the slope is that number itself, yours is {np.ravel(got)}. Beside 3e8 a "
+            "step of 1e-5 drowns in rounding, and at 0 a step of 0 is none: it is eps times max(1, |x_i|).",
         )
 
 

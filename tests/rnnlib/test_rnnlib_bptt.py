@@ -196,7 +196,7 @@ def _row(cache: Any, b: int) -> Any:
 
 
 def _peak(function: Callable[..., Any], T: int, size: int | None) -> int:
-    case = stretch("lstm", Sizes(T, 2, 1, 32, 2))
+    case = stretch("lstm", Sizes(T, 16, 1, 16, 2))
     tracemalloc.start()
     try:
         function(*CELLS["lstm"], *case, size)
@@ -209,7 +209,7 @@ def test_memory_of_checkpointed_bptt_grows_with_the_root_of_the_steps() -> None:
     """From 64 to 1,024 steps: 16 times for full BPTT, about 4 times with segments of the root."""
     full = [_peak(truncated_bptt, T, T) for T in (64, 1024)]
     saved = [_peak(checkpointed_bptt, T, None) for T in (64, 1024)]
-    assert 11 < full[1] / full[0] < 17, full
+    assert 13 < full[1] / full[0] < 17, full
     assert 3 < saved[1] / saved[0] < 5.5, saved
     assert saved[1] < full[1] / 8
 
