@@ -12,7 +12,7 @@ __all__ = ["stateful_batches"]
 def stateful_batches(stream: Array, batch_size: int, window: int) -> list[tuple[Array, Array]]:
     """Cut a stream into rows that are read side by side, and the rows into windows, with the next symbols as targets.
 
-        row b reads stream[b n], ..., stream[(b + 1) n - 1],    n = (N - 1) // batch_size
+        row b reads stream[b n], ..., stream[(b + 1) n - 1],    n = floor((N - 1) / batch_size)
 
     Column b of a batch is row b's next window: it goes on where column b of the batch before stopped.
 
