@@ -11,16 +11,24 @@ __all__ = [
     "fading_echo",
     "fast_and_slow_step",
     "fast_and_slow_step_backward",
+    "flat_floor",
     "leaky_step",
+    "product_and_waves",
     "read_both_ways",
     "read_neighbors",
     "read_one_thread",
     "read_so_far",
     "read_to_come",
+    "run_fast_and_slow",
+    "run_fast_and_slow_back",
     "run_leaky",
     "run_leaky_back",
     "run_two_part",
     "running_total",
+    "spoils_its_input",
+    "squares",
+    "straight_line",
+    "sum_of_cubes",
     "two_part_step",
 ]
 
@@ -94,6 +102,27 @@ def run_leaky_back(params, dhs, dstate, caches):
     return np.array(dxs), (sent,), {"keep": d_keep, "W": d_W}
 
 
+def run_fast_and_slow(params, xs, state):
+    """A `run` whose state has two arrays that both carry gradient: `fast_and_slow_step` at every step."""
+    hs, caches = [], []
+    for x in xs:
+        state, kept = fast_and_slow_step(params, x, state)
+        hs.append(state[0])
+        caches.append(kept)
+    return np.array(hs), state, caches
+
+
+def run_fast_and_slow_back(params, dhs, dstate, caches):
+    """The way back of `run_fast_and_slow`: gradients of the inputs, of the first state, of `W`."""
+    (d_fast, d_slow), d_W = dstate, 0
+    dxs: list[np.ndarray] = []
+    for dh, kept in zip(dhs[::-1], caches[::-1], strict=True):
+        dx, (d_fast, d_slow), asked = fast_and_slow_step_backward(params, (d_fast + dh, d_slow), kept)
+        dxs.insert(0, dx)
+        d_W = d_W + asked["W"]
+    return np.array(dxs), (d_fast, d_slow), {"W": d_W}
+
+
 def run_two_part(params, xs, state):
     """A `run` whose state has two arrays: `two_part_step` at every step."""
     hs, caches = [], []
@@ -134,3 +163,38 @@ def read_one_thread(xs):
     hs = np.zeros_like(xs)
     hs[1:, -1, -1] = xs[:-1, -1, -1]
     return hs
+
+
+# --- functions from an array to a number, for asking what their slopes are
+
+
+def squares(x):
+    """Half the sum of the squares: the slope is x itself, and central differences of it are exact."""
+    return float((x * x).sum() / 2)
+
+
+def sum_of_cubes(x):
+    """Curved: a one-sided difference is off by 3 x eps, a central one by eps squared."""
+    return float((x**3).sum())
+
+
+def product_and_waves(x):
+    """Each slope depends on all other entries."""
+    return float(np.prod(np.cos(x / 3)) + np.sin(x).sum() * x.sum())
+
+
+def straight_line(x):
+    """Slopes of 1, 2, 3, ... in the order of the entries."""
+    return float((np.arange(1, x.size + 1) * x.ravel()).sum())
+
+
+def flat_floor(x):
+    """Only the first entry counts, by a slope of 1000."""
+    return float(1000 * x.ravel()[0] + np.sin(1000.0))
+
+
+def spoils_its_input(x):
+    """The sum of the squares, by a function that overwrites what it is given."""
+    value = float((x * x).sum())
+    x[...] = 99.0
+    return value

@@ -13,9 +13,9 @@ from toy_course import ANSWERS, ROOT, SAYS, exercises, library_at
 
 import course.checks.data_file
 import course.exercises
-from course.checks import CheckFailed, check, check_names, compare_all, run_checks
+from course.checks import CheckFailed, check, check_names, compare_all, run, run_checks
 from course.checks.data_file import CheckData, Misconception, load, write
-from course.checks.run import _shapes
+from course.checks.run import _shapes, refuses_float32
 from course.exercises import find
 
 GENERAL = ["gives the expected answers", "leaves its inputs as they were", "answers the same when asked again"]
@@ -309,6 +309,17 @@ def test_float64_that_leaks_in_is_caught(toy, leak):
     result = outcome(leak)["keeps float32"]
     assert not result.passed
     assert result.message == "from float32 inputs come arrays of float64; expected float32 only"
+
+
+def test_a_function_that_refuses_float32_is_not_asked_to_keep_it(toy, monkeypatch):
+    """`refuses_float32` takes the check away from one exercise, and from no other."""
+    monkeypatch.setattr(run, "_FLOAT64_ALONE", set())
+    assert "keeps float32" in outcome(right)
+    refuses_float32("02-two/cell_step")
+    assert "keeps float32" in outcome(right)
+    refuses_float32("01-one/double")
+    assert "keeps float32" not in outcome(right)
+    assert "keeps float32" not in check_names(find("double"))
 
 
 def test_float64_in_one_of_many_parts_is_caught(toy):

@@ -15,10 +15,12 @@ import numpy as np
 import rnnlib
 from rnnlib.activations import sigmoid
 from rnnlib.bidirectional import bidirectional, bidirectional_backward, reverse_sequences
-from rnnlib.bptt import backward_through_time
+from rnnlib.bptt import backward_through_time, truncated_bptt
 from rnnlib.causal import can_see, stream_outputs
+from rnnlib.checkpointing import checkpointed_bptt
 from rnnlib.contracts import match_shapes, take
 from rnnlib.elman import elman_init, elman_step, elman_step_backward
+from rnnlib.embedding import embed, embed_backward, embedding_init
 from rnnlib.fused import elman_backward, elman_forward, gru_backward, gru_forward, lstm_backward, lstm_forward
 from rnnlib.gradcheck import gradient_check, numerical_gradient
 from rnnlib.gru import gru_init, gru_step, gru_step_backward
@@ -52,6 +54,7 @@ from rnnlib.reber import (
 from rnnlib.scan import scan, scan_chunks
 from rnnlib.sequence import initial_state, initial_state_backward, rnn_forward
 from rnnlib.stacked import stacked, stacked_backward
+from rnnlib.stateful import stateful_batches
 from rnnlib.torch_layout import (
     elman_from_torch,
     elman_to_torch,
@@ -291,7 +294,7 @@ def calls(dtype: Any = np.float64) -> dict[str, Callable[[], Call]]:
         "reber.reber_states": lambda: (reber_states, ("BTX",)),
         "reber.reber_string": lambda: (reber_string, (np.random.default_rng(3), True)),
     }
-    table |= _cell_calls(dtype)
+    table |= _cell_calls(dtype) | _stream_calls(dtype)
     for phi in PHIS:
         step, back = partial(elman_step, phi=phi), partial(elman_step_backward, phi=phi)
         table |= {
@@ -307,6 +310,24 @@ def calls(dtype: Any = np.float64) -> dict[str, Callable[[], Call]]:
             ),
         }
     return table
+
+
+def _stream_calls(dtype: Any) -> dict[str, Callable[[], Call]]:
+    """Calls of what reads long streams: windows, segments, batches that go on, and a table of vectors."""
+    sizes = Sizes(7, 3, 2, 5, 6)
+    case, other = make_cell_case("lstm", sizes, dtype=dtype), make_case(sizes, dtype=dtype)
+    run, run_back = partial(rnn_forward, lstm_step), partial(backward_through_time, lstm_step_backward)
+    given = (run, run_back, case.params | other.out, case.xs, other.targets, case.state)
+    table, tokens = {"E": other.out["W_hy"]}, np.minimum(other.targets, 4)
+    return {
+        "bptt.truncated_bptt": lambda: (truncated_bptt, (*given, 3)),
+        "checkpointing.checkpointed_bptt": lambda: (checkpointed_bptt, (*given, 3)),
+        "checkpointing.checkpointed_bptt[root]": lambda: (checkpointed_bptt, given),
+        "stateful.stateful_batches": lambda: (stateful_batches, (case.xs[:, 0, 0], 2, 2)),
+        "embedding.embedding_init": lambda: (embedding_init, (np.random.default_rng(3), 4, 2, dtype)),
+        "embedding.embed": lambda: (embed, (table, tokens)),
+        "embedding.embed_backward": lambda: (embed_backward, (table, other.logits, (tokens,))),
+    }
 
 
 CELL_FUNCTIONS: dict[str, tuple[str, str, Any, Any]] = {  # kind: module, name, step, backward step

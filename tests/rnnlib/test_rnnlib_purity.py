@@ -90,8 +90,10 @@ def test_states_of_a_sequence_share_no_memory_with_the_caches() -> None:
 def test_dtype_of_the_input_is_kept(name: str, dtype: Any) -> None:
     """float32 in, float32 out, for every array of every result, caches too; float64 likewise."""
     function, args = calls(dtype)[name]()
+    handed_on = {id(array) for _, array in arrays_in(args) if array.dtype.kind != "f"}  # symbols in a cache, say
     for path, array in arrays_in(function(*args)):
-        assert array.dtype == dtype, f"{name}: result{path} is {array.dtype}, expected {np.dtype(dtype)}"
+        if id(array) not in handed_on:
+            assert array.dtype == dtype, f"{name}: result{path} is {array.dtype}, expected {np.dtype(dtype)}"
 
 
 @pytest.mark.parametrize("name", [n for n in NAMES if n.startswith(("losses.", "elman.", "output.", "bptt."))])
