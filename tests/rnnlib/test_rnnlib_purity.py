@@ -16,15 +16,6 @@ NAMES = list(calls())
 every_call = pytest.mark.parametrize("name", NAMES)
 # And every backward step.
 NEW = ("batching.", "losses.", "packing.unpack", "padded.", "sequence.initial", "hopfield.", "xor.")
-    "batching.",
-    "losses.",
-    "packing.unpack",
-    "packing.pack",
-    "padded.",
-    "sequence.initial",
-    "hopfield.",
-    "xor.",
-)  # and every backward step
 # These work in float64 only and refuse anything else, or hold no floating numbers.
 NO_FLOAT32 = {
     "batching.bucket",
