@@ -139,7 +139,7 @@ def packed_backward(
         dx, sent, asked = step_backward(params, (message[0] + dh, *message[1:]), cache)
         waiting = tuple(np.concatenate([new, old[len(dh) :]]) for new, old in zip(sent, waiting, strict=True))
         dxs.append(dx)
-        grads = {name: grads[name] + grad for name, grad in asked.items()}
+        grads |= {name: grads[name] + grad for name, grad in asked.items()}
     back = np.argsort(order)
     return np.concatenate(dxs[::-1]), tuple(part[back] for part in waiting), grads
 
