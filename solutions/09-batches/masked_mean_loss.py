@@ -22,4 +22,4 @@ def oracle(losses, mask):
     values = torch.tensor(losses, requires_grad=True)
     loss = values[torch.from_numpy(mask)].mean()
     loss.backward()
-    return float(loss), values.grad.numpy()
+    return loss.item(), values.grad.numpy()

@@ -45,4 +45,4 @@ def oracle(run, run_back, net, xs, targets, lengths, state):
         if n:
             dxs[:n, b] = inputs_of[b].grad.numpy()
     grads = {"cell": cell, "out": out}
-    return float(loss), dxs, {k: {name: a.grad.numpy() for name, a in part.items()} for k, part in grads.items()}
+    return loss.item(), dxs, {k: {name: a.grad.numpy() for name, a in part.items()} for k, part in grads.items()}
