@@ -9,7 +9,17 @@ import numpy as np
 
 from course.checks.driver import drive
 from course.checks.measure import distance, draw, slopes
-from course.checks.ragged import CELLS, both_runs, cell_of, first_state, pack_and_run, pad_and_learn, walk_back, weights
+from course.checks.ragged import (
+    CELLS,
+    both_runs,
+    cell_of,
+    first_state,
+    new_net,
+    pack_and_run,
+    pad_and_learn,
+    walk_back,
+    weights,
+)
 from course.checks.run import CheckFailed, expect, holds
 from course.checks.toys import fast_and_slow_step, fast_and_slow_step_backward, leaky_step, run_leaky, run_leaky_back
 
@@ -154,12 +164,8 @@ LENGTHS = np.array([4, 6, 1, 3])
 def _batch(kind: str, both: bool) -> tuple[Any, ...]:
     """A net of 4 units with 3 scores, inputs and targets (6, 4), and first states."""
     rng = np.random.default_rng(11)
-    cells, states = zip(
-        *((weights(rng, kind, 2, 4), first_state(rng, kind, 4, 4)) for _ in range(1 + both)), strict=True
-    )
-    out = {"W_hy": rng.standard_normal((4 * (1 + both), 3)), "b_y": rng.standard_normal(3)}
-    net = {"cell": cells if both else cells[0], "out": out}
-    return net, rng.standard_normal((6, 4, 2)), rng.integers(3, size=(6, 4)), states if both else states[0]
+    net, state = new_net(rng, kind, both, 4, 2, 3)
+    return net, rng.standard_normal((6, 4, 2)), rng.integers(3, size=(6, 4)), state
 
 
 def _alone(kind: str, both: bool, net: Any, xs: np.ndarray, targets: np.ndarray, state: Any) -> tuple[Any, ...]:

@@ -6,7 +6,17 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["CELLS", "both_runs", "cell_of", "first_state", "pack_and_run", "pad_and_learn", "walk_back", "weights"]
+__all__ = [
+    "CELLS",
+    "both_runs",
+    "cell_of",
+    "first_state",
+    "new_net",
+    "pack_and_run",
+    "pad_and_learn",
+    "walk_back",
+    "weights",
+]
 
 # How many blocks of H columns a cell's weights have, and how many arrays its state.
 CELLS = {
@@ -48,6 +58,17 @@ def weights(rng: np.random.Generator, kind: str, inputs: int, hidden: int) -> di
 def first_state(rng: np.random.Generator, kind: str, batch: int, hidden: int) -> tuple[np.ndarray, ...]:
     """A random state to begin with."""
     return tuple(rng.standard_normal((batch, hidden)) for _ in range(CELLS[kind][1]))
+
+
+def new_net(
+    rng: np.random.Generator, kind: str, both: bool, batch: int, inputs: int, outputs: int, hidden: int = 4
+) -> tuple[dict[str, Any], Any]:
+    """A cell, or one for each direction, with an output layer on top; and where it starts."""
+    ways = range(1 + both)
+    cells = tuple(weights(rng, kind, inputs, hidden) for _ in ways)
+    starts = tuple(first_state(rng, kind, batch, hidden) for _ in ways)
+    out = {"W_hy": rng.standard_normal((hidden * len(ways), outputs)), "b_y": rng.standard_normal(outputs)}
+    return {"cell": cells if both else cells[0], "out": out}, starts if both else starts[0]
 
 
 def walk_back(
