@@ -9,13 +9,13 @@ RETURNS = ("loss", "dxs", "grads")
 
 
 def inputs(rng):
-    """Large padding and impossible targets in it; NaN; no padding; as many steps as sequences; an empty sequence."""
+    """Padding that is large, NaN, or overflows, impossible targets in it; no padding; as many steps as sequences."""
     for T, lengths, junk in (
         (5, [5, 2, 3], 1000.0),
         (6, [4, 1], np.nan),
         (3, [3, 3, 3, 3], 0.0),
         (3, [3, 1, 2], 0.0),
-        (4, [2, 0, 3], 5.0),
+        (4, [2, 0, 3], 1e308),
         (1, [1], 0.0),
     ):
         B, D, H, K = len(lengths), 2, 4, 3
