@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rnnlib.contracts import match_shapes
+from rnnlib.contracts import match_lengths, match_shapes
 from rnnlib.types import Array, Run, RunBack
 
 __all__ = ["bidirectional", "bidirectional_backward", "reverse_sequences"]
@@ -118,8 +118,4 @@ def _cut(hs: Array, lengths: Array | None) -> Array:
 
 
 def _check_lengths(where: str, xs: Array, lengths: Array, least: int = 0) -> None:
-    T, B = xs.shape[:2]
-    lengths = np.asarray(lengths)
-    fits = lengths.shape == (B,) and np.issubdtype(lengths.dtype, np.integer)
-    if not fits or lengths.min(initial=T) < least or lengths.max(initial=least) > T:
-        raise ValueError(f"{where}: lengths are {lengths!r}, expected {B} integers from {least} to {T}")
+    match_lengths(where, lengths, len(xs), xs.shape[1], least)

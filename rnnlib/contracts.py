@@ -9,7 +9,7 @@ import numpy as np
 
 from rnnlib.types import Array, Params
 
-__all__ = ["match_shapes", "take"]
+__all__ = ["match_lengths", "match_shapes", "take"]
 
 
 @lru_cache(maxsize=256)
@@ -63,6 +63,26 @@ def match_shapes(where: str, spec: str, *arrays: Array) -> dict[str, int]:
         if not fits:
             raise ValueError(f"{where}: {name} has shape {array.shape}, expected {_why(name, axes, sizes, origin)}")
     return sizes
+
+
+def match_lengths(where: str, lengths: Array, longest: int, batch: int | None = None, least: int = 0) -> None:
+    """Hold the lengths of a batch's sequences against its array: so many integers, none below `least` or too long.
+
+    Raises
+    ------
+    ValueError  they do not fit; the message says what came and what was expected.
+
+    Chapter: 08-bidirectional.
+
+    Examples
+    --------
+    >>> match_lengths("demo", np.array([4, 1, 3]), longest=4, batch=3, least=1)
+    """
+    found = np.asarray(lengths)
+    fits = found.ndim == 1 and np.issubdtype(found.dtype, np.integer) and batch in (None, len(found))
+    if not fits or found.min(initial=longest) < least or found.max(initial=least) > longest:
+        count = "" if batch is None else f"{batch} "
+        raise ValueError(f"{where}: lengths are {found!r}, expected {count}integers from {least} to {longest}")
 
 
 def take(where: str, params: Params, *names: str) -> tuple[Array, ...]:

@@ -275,7 +275,7 @@ def _shape(value: Any, depth: int = 0) -> str:
     if isinstance(value, np.ndarray):
         return f"array {value.shape}"
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{k} {getattr(v, 'shape', v)}" for k, v in value.items()) + "}"
+        return "{" + ", ".join(f"{k} {_entry(v, depth)}" for k, v in value.items()) + "}"
     if isinstance(value, tuple | list):
         if depth == 2:
             return f"a {type(value).__name__} of {len(value)}"
@@ -283,6 +283,13 @@ def _shape(value: Any, depth: int = 0) -> str:
         return "(" + ", ".join(parts) + (", ..." if len(value) > 4 else "") + ")"
     name = getattr(value, "__name__", None)
     return name or (str(value)[:20] if depth else repr(value))
+
+
+def _entry(value: Any, depth: int) -> str:
+    """A dict's entry: the shape alone of an array, a dict in a dict likewise, anything else as it is."""
+    if isinstance(value, np.ndarray):
+        return str(value.shape)
+    return _shape(value, depth + 1) if isinstance(value, dict | tuple | list) else str(value)
 
 
 # --- hidden tests

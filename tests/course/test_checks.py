@@ -120,6 +120,12 @@ def test_arguments_of_arguments_are_told_by_their_shapes():
     assert _shapes((caches, 0.5, None)) == f"{told_of}, 0.5, None"
 
 
+def test_parameters_in_parameters_are_told_by_their_shapes():
+    """A net of several parts, each with its own arrays, is not printed number by number."""
+    net = {"cell": {"W": np.ones((2, 3)), "keep": 0.5}, "out": (np.ones(4), {"b": np.ones(5)})}
+    assert _shapes((net,)) == "{cell {W (2, 3), keep 0.5}, out (array (4,), {b (5,)})}"
+
+
 @pytest.mark.parametrize(("function", "cause"), [(lambda x: x * x, "square"), (lambda x: -x - x, "sign")])
 def test_a_known_misconception_is_named(toy, function, cause):
     """Its answers on all examples are the fingerprint's: this cause, and no other."""

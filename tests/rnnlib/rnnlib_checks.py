@@ -14,11 +14,12 @@ import numpy as np
 
 import rnnlib
 from rnnlib.activations import sigmoid
+from rnnlib.batching import bucket, mask_from_lengths, masked_mean_loss, pad
 from rnnlib.bidirectional import bidirectional, bidirectional_backward, reverse_sequences
 from rnnlib.bptt import backward_through_time, truncated_bptt
 from rnnlib.causal import can_see, stream_outputs
 from rnnlib.checkpointing import checkpointed_bptt
-from rnnlib.contracts import match_shapes, take
+from rnnlib.contracts import match_lengths, match_shapes, take
 from rnnlib.elman import elman_init, elman_step, elman_step_backward
 from rnnlib.embedding import embed, embed_backward, embedding_init
 from rnnlib.fused import elman_backward, elman_forward, gru_backward, gru_forward, lstm_backward, lstm_forward
@@ -39,6 +40,8 @@ from rnnlib.lstm_variants import (
 )
 from rnnlib.memory import leaky_average_step, threshold_step
 from rnnlib.output import output_init, output_layer, output_layer_backward
+from rnnlib.packing import pack, packed_backward, packed_forward, unpack
+from rnnlib.padded import padded_loss
 from rnnlib.parameters import count_parameters, recurrent_size, window_mlp_size
 from rnnlib.reber import (
     is_reber,
@@ -267,6 +270,7 @@ def calls(dtype: Any = np.float64) -> dict[str, Callable[[], Call]]:
         "xor.temporal_xor": lambda: (temporal_xor, (case.targets[:, :2, None] % 2,)),
         "xor.error_by_phase": lambda: (error_by_phase, (case.logits, 3)),
         "xor.xor_guess_step": lambda: (xor_guess_step, ((np.full(3, 1 / 3, dtype), 1, 0), 1)),
+        "contracts.match_lengths": lambda: (match_lengths, ("here", np.array([4, 1, 3]), 4)),
         "contracts.match_shapes": lambda: (match_shapes, ("here", "x: B D", x)),
         "contracts.take": lambda: (take, ("here", params, "W_xh", "b_h")),
         "losses.softmax": lambda: (softmax, (case.logits,)),
@@ -391,7 +395,7 @@ def _cell_calls(dtype: Any) -> dict[str, Callable[[], Call]]:
             f,
             (c.params, c.dhs, c.dstate, r(c.params, c.xs, c.state)[2]),
         )
-    return table | _layer_calls(dtype)
+    return table | _layer_calls(dtype) | _batch_calls(dtype)
 
 
 def _layer_calls(dtype: Any) -> dict[str, Callable[[], Call]]:
@@ -420,6 +424,43 @@ def _layer_calls(dtype: Any) -> dict[str, Callable[[], Call]]:
         "causal.can_see": lambda: (can_see, (_so_far, xs)),
         "causal.stream_outputs": lambda: (stream_outputs, (_so_far, xs)),
     }
+
+
+def _batch_calls(dtype: Any) -> dict[str, Callable[[], Call]]:
+    sizes, lengths = Sizes(4, 3, 2, 5, 6), np.array([2, 4, 1])
+    case, elman = make_cell_case("lstm", sizes, dtype=dtype), make_case(sizes, dtype=dtype)
+    xs, packed = case.xs, pack(case.xs, lengths)
+    net = {"cell": case.params, "out": elman.out}
+    run, run_back = partial(rnn_forward, lstm_step), partial(backward_through_time, lstm_step_backward)
+    return {
+        "batching.pad": lambda: (_first(pad), ([xs[:2, 0], xs[:, 1], xs[:0, 2]], -1)),
+        "batching.mask_from_lengths": lambda: (mask_from_lengths, (lengths, 5)),
+        "batching.masked_mean_loss": lambda: (masked_mean_loss, (elman.logits[..., 0], elman.mask)),
+        "batching.bucket": lambda: (bucket, (lengths, 2, np.random.default_rng(3))),
+        "packing.pack": lambda: (_first(pack), (xs, lengths)),
+        "packing.unpack": lambda: (_first(unpack), (packed, -1)),
+        "packing.packed_forward": lambda: (packed_forward, (lstm_step, case.params, packed, case.state)),
+        "packing.packed_backward": lambda: (
+            packed_backward,
+            (
+                lstm_step_backward,
+                case.params,
+                pack(case.dhs, lengths),
+                case.dstate,
+                packed_forward(lstm_step, case.params, packed, case.state)[2],
+            ),
+        ),
+        "padded.padded_loss": lambda: (padded_loss, (run, run_back, net, xs, elman.targets, lengths, case.state)),
+    }
+
+
+def _first(function: Callable[..., Any]) -> Callable[..., Array]:
+    """The first result alone: the others are integers, whatever the dtype of what goes in."""
+
+    def first(*args: Any) -> Array:
+        return function(*args)[0]
+
+    return first
 
 
 def _running_sum(total: Array, x: Array) -> tuple[Array, Array]:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from rnnlib_checks import Sizes, calls, make_case, make_cell_case
 
+from rnnlib.batching import bucket, mask_from_lengths, masked_mean_loss, pad
 from rnnlib.bidirectional import bidirectional, bidirectional_backward
 from rnnlib.bptt import backward_through_time
 from rnnlib.causal import can_see, stream_outputs
@@ -22,6 +23,7 @@ from rnnlib.lstm import clamp_gate, lstm_init, lstm_step, lstm_step_backward
 from rnnlib.lstm_variants import coupled_lstm_init
 from rnnlib.memory import leaky_average_step, threshold_step
 from rnnlib.output import output_init, output_layer, output_layer_backward
+from rnnlib.packing import pack, packed_backward, packed_forward, unpack
 from rnnlib.sequence import initial_state, initial_state_backward, rnn_forward
 from rnnlib.stacked import stacked, stacked_backward
 from rnnlib.torch_layout import gru_to_torch, lstm_from_torch
@@ -389,6 +391,84 @@ CELLS = [
     ),
     Bad("inputs without a batch", lambda: stream_outputs(lambda xs: xs, X), ValueError, ("stream_outputs", "T, B, D")),
 ]
+LENGTHS = np.array([2, 4, 1])
+PACKED = pack(CASE.xs, LENGTHS)
+
+
+def packed(data: Any = PACKED[0], sizes: Any = PACKED[1], order: Any = PACKED[2]) -> Any:
+    return data, sizes, order
+
+
+def forward(batch: Any = PACKED, state: Any = CASE.state) -> Any:
+    return packed_forward(elman_step, CASE.params, batch, state)
+
+
+BATCHES = [
+    Bad("nothing to pad", lambda: pad([]), ValueError, ("pad", "no sequence", "at least one")),
+    Bad("a sequence a list", lambda: pad([X, [1.0]]), TypeError, ("pad", "sequence 1", "list", "NumPy array")),
+    Bad("a sequence a number", lambda: pad([np.array(1.0)]), ValueError, ("pad", "sequence 0", "()")),
+    Bad(
+        "sequences of two widths",
+        lambda: pad([X, np.zeros((4, 9))]),
+        ValueError,
+        ("pad", "sequence 1", "(4, 9)", "(steps, 2)", "as sequence 0"),
+    ),
+    Bad("a length too long", lambda: mask_from_lengths(LENGTHS, 3), ValueError, ("mask_from_lengths", "4", "0 to 3")),
+    Bad("a length negative", lambda: mask_from_lengths(-LENGTHS), ValueError, ("mask_from_lengths", "-4", "integers")),
+    Bad("lengths of floats", lambda: mask_from_lengths(np.ones(2)), ValueError, ("mask_from_lengths", "integers")),
+    Bad("lengths a table", lambda: mask_from_lengths(np.ones((2, 2), int)), ValueError, ("integers from 0 to 1",)),
+    Bad(
+        "a mask batch first",
+        lambda: masked_mean_loss(LOGITS[..., 0], CASE.mask.T),
+        ValueError,
+        ("masked_mean_loss", "mask", "(3, 4)", "(4, 3)"),
+    ),
+    Bad(
+        "no loss counts",
+        lambda: masked_mean_loss(LOGITS[..., 0], np.zeros((4, 3), bool)),
+        ValueError,
+        ("masked_mean_loss", "no loss counts"),
+    ),
+    Bad("batches of none", lambda: bucket(LENGTHS, 0, RNG), ValueError, ("bucket", "batch_size is 0", "at least 1")),
+    Bad("buckets of floats", lambda: bucket(np.ones(3), 2, RNG), ValueError, ("bucket", "integers")),
+    Bad("an empty sequence packed", lambda: pack(CASE.xs, LENGTHS - 1), ValueError, ("pack", "3 integers from 1 to 4")),
+    Bad("lengths of another batch", lambda: pack(CASE.xs, LENGTHS[:2]), ValueError, ("pack", "3 integers")),
+    Bad("a row too many", lambda: unpack(packed(data=CASE.dhs[0])), ValueError, ("unpack", "3 rows", "expected 7")),
+    Bad(
+        "sizes that rise",
+        lambda: unpack(packed(sizes=np.array([3, 1, 2, 1]))),
+        ValueError,
+        ("unpack", "batch_sizes", "do not rise"),
+    ),
+    Bad(
+        "sizes that end in 0",
+        lambda: unpack(packed(sizes=np.array([3, 2, 1, 1, 0]))),
+        ValueError,
+        ("unpack", "above 0"),
+    ),
+    Bad("no step at all", lambda: unpack(packed(sizes=np.zeros(0, int))), ValueError, ("unpack", "begin with 3")),
+    Bad(
+        "a sequence twice",
+        lambda: unpack(packed(order=np.array([1, 1, 0]))),
+        ValueError,
+        ("unpack", "order", "from 0 to 2 once"),
+    ),
+    Bad("sizes of another batch", lambda: forward(packed(order=np.arange(2))), ValueError, ("begin with 2",)),
+    Bad(
+        "packed run from another batch",
+        lambda: forward(state=(H_PREV[:2],)),
+        ValueError,
+        ("packed_forward", "state", "(2, 5)", "(3, H)"),
+    ),
+    Bad(
+        "a packed cache too few",
+        lambda: packed_backward(
+            elman_step_backward, CASE.params, pack(CASE.dhs, LENGTHS), CASE.dstate, forward()[2][:-1]
+        ),
+        ValueError,
+        ("packed_backward", "3 caches", "4 steps"),
+    ),
+]
 NET = CASE.params | CASE.out
 MEMORY = [
     Bad(
@@ -467,7 +547,9 @@ HISTORY = [
 ]
 
 
-@pytest.mark.parametrize("bad", [*MEMORY, *HISTORY, *ELMAN, *OUTPUT, *LOSS, *SEQUENCE, *BPTT, *CHECK, *CELLS], ids=str)
+@pytest.mark.parametrize(
+    "bad", [*MEMORY, *HISTORY, *ELMAN, *OUTPUT, *LOSS, *SEQUENCE, *BPTT, *CHECK, *CELLS, *BATCHES], ids=str
+)
 def test_a_wrong_call_is_an_error_that_says_what_came_and_what_was_expected(bad: Bad) -> None:
     """The error has its documented type, and every part that must be in the message is."""
     with pytest.raises(bad.error) as caught:
