@@ -112,12 +112,8 @@ def gradient_norm_profile(step_backward: StepBackward, params: Params, dstate: S
 
     Chapter: 11-gradients. Equation: gradient-norm-profile. Source: Hochreiter (1991).
     """
-    lengths = [_length(dstate)]
+    messages = [dstate]
     for cache in reversed(caches):
         _, dstate, _ = step_backward(params, dstate, cache)
-        lengths.append(_length(dstate))
-    return np.stack(lengths)
-
-
-def _length(parts: tuple[Array, ...]) -> Array:
-    return np.linalg.norm(np.concatenate(parts, axis=1), axis=1)
+        messages.append(dstate)
+    return np.stack([np.linalg.norm(np.concatenate(parts, axis=1), axis=1) for parts in messages])

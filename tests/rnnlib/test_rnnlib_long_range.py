@@ -1,4 +1,4 @@
-"""Jacobians, clipping, first weights, layer norm and the long tasks: against PyTorch, differences, and their own laws."""
+"""Jacobians, clipping, first weights, layer norm, long tasks: against PyTorch, differences, and their own laws."""
 
 import math
 from collections.abc import Callable
@@ -108,7 +108,7 @@ def test_product_norms_are_the_largest_stretches() -> None:
 
 
 def test_a_matrix_with_eigenvalues_below_one_may_stretch_first() -> None:
-    """The example of the chapter: both eigenvalues 0.9, and ten steps stretch more than a hundredfold less later."""
+    """The example of the chapter: both eigenvalues are 0.9, and ten steps stretch more than fifteenfold."""
     norms = product_norms(np.stack([np.array([[0.9, 4.0], [0.0, 0.9]])] * 100))
     assert norms.argmax() == pytest.approx(9, abs=1)
     assert norms.max() > 15 > 1 > norms[-1]
