@@ -15,7 +15,18 @@ from course.checks.compare import differences, map_arrays, same
 from course.checks.data_file import CheckData, answers_of, load_one
 from course.exercises import Exercise, find
 
-__all__ = ["UNWRITTEN", "CheckFailed", "Result", "check", "check_names", "compare_all", "expect", "holds", "run_checks"]
+__all__ = [
+    "UNWRITTEN",
+    "CheckFailed",
+    "Result",
+    "check",
+    "check_files",
+    "check_names",
+    "compare_all",
+    "expect",
+    "holds",
+]
+__all__ += ["run_checks"]
 
 Property = Callable[[Callable[..., Any]], None]
 _PROPERTIES: dict[str, list[tuple[str, Property]]] = {}
@@ -87,6 +98,13 @@ def run_checks(record: Exercise, function: Callable[..., Any], only: str | None 
 def check_names(record: Exercise) -> list[str]:
     """The names of an exercise's checks, in the order they run."""
     return [name for name, _ in _checks(record)]
+
+
+def check_files(exercises: Iterable[Exercise]) -> list[Path]:
+    """The modules that the exercises' properties stand in; a chapter's need not be named like the chapter."""
+    _load_properties()
+    modules = {test.__module__ for exercise in exercises for _, test in _PROPERTIES.get(exercise.id, [])}
+    return sorted(Path(str(importlib.import_module(module).__file__)) for module in modules)
 
 
 def _checks(record: Exercise) -> list[tuple[str, Property]]:
