@@ -51,7 +51,7 @@ def test_what_is_stored_says_that_the_checks_do_their_work(chapter):
 
 @pytest.mark.parametrize("chapter", CHAPTERS)
 def test_a_changed_property_is_noticed(chapter, monkeypatch):
-    """Another byte in the module that holds a chapter's properties, whatever it is called, is told by its fingerprint."""
+    """Another byte in the module that holds a chapter's properties, whatever its name, is noticed."""
     before, read = stamp(chapter), Path.read_bytes
     files = check_files(chapter.exercises)
     assert files, f"no module of properties for {chapter.slug}"
