@@ -21,6 +21,7 @@ from rnnlib.causal import can_see, stream_outputs
 from rnnlib.contracts import match_shapes, take
 from rnnlib.dropout import variational_dropout, variational_dropout_backward
 from rnnlib.elman import elman_init, elman_step, elman_step_backward
+from rnnlib.fused import elman_backward, elman_forward, gru_backward, gru_forward, lstm_backward, lstm_forward
 from rnnlib.gradcheck import gradient_check, numerical_gradient
 from rnnlib.gru import gru_init, gru_step, gru_step_backward
 from rnnlib.hopfield import hopfield_energy, hopfield_recall, hopfield_store
@@ -326,6 +327,15 @@ CELL_FUNCTIONS: dict[str, tuple[str, str, Any, Any]] = {  # kind: module, name, 
 }
 
 
+FUSED: dict[str, tuple[str, Any, Any]] = {  # variant: kind of cell, forward, backward
+    "tanh": ("elman", elman_forward, elman_backward),
+    "relu": ("elman", partial(elman_forward, phi="relu"), partial(elman_backward, phi="relu")),
+    "lstm": ("lstm", lstm_forward, lstm_backward),
+    "before": ("gru-before", gru_forward, gru_backward),
+    "after": ("gru-after", partial(gru_forward, reset="after"), partial(gru_backward, reset="after")),
+}
+
+
 def _cell_calls(dtype: Any) -> dict[str, Callable[[], Call]]:
     """Calls of the gated cells and Jordan's, of what converts them, and of what runs them in layers and both ways."""
     sizes = Sizes(4, 3, 2, 5, 6)
@@ -360,6 +370,14 @@ def _cell_calls(dtype: Any) -> dict[str, Callable[[], Call]]:
         params = make_cell_case(kind, sizes, dtype=dtype).params
         table[f"torch_layout.{to_torch.__name__}"] = lambda f=to_torch, p=params: (f, (p,))
         table[f"torch_layout.{from_torch.__name__}"] = lambda f=from_torch, g=to_torch, p=params: (f, (g(p),))
+    for variant, (kind, run, run_back) in FUSED.items():
+        case = make_cell_case(kind, sizes, dtype=dtype)
+        name = kind.partition("-")[0]
+        table[f"fused.{name}_forward[{variant}]"] = lambda c=case, f=run: (f, (c.params, c.xs, c.state))
+        table[f"fused.{name}_backward[{variant}]"] = lambda c=case, f=run_back, r=run: (
+            f,
+            (c.params, c.dhs, c.dstate, r(c.params, c.xs, c.state)[2]),
+        )
     return table | _layer_calls(dtype)
 
 
