@@ -25,7 +25,7 @@ import nbformat
 
 from course.build import source_notebook
 from course.checks.data_file import load
-from course.checks.run import check_names
+from course.checks.run import check_files, check_names
 from course.exercises import DATA, Exercise, catalogue
 from course.library import functions, replace_lines, stage
 from course.rig import graded_cells, run_jobs
@@ -220,8 +220,7 @@ def stamp(chapter: Chapter) -> dict[str, str]:
     Not of the machinery that runs checks: where that is at fault, the tests that run every version find it.
     """
     sources = [(v.id, v.source, v.says) for v in variants(chapter)]
-    own = DATA.parent / f"{chapter.slug[3:].replace('-', '_')}.py"
-    files = [path for path in (own, *sorted(DATA.glob(f"{chapter.slug}.*"))) if path.exists()]
+    files = [*check_files(chapter.exercises), *sorted(DATA.glob(f"{chapter.slug}.*"))]
     checks = [*((p.name, p.read_bytes()) for p in files), *(check_names(e) for e in chapter.exercises)]
     cells = [c.source for c in source_notebook(chapter).cells if c.metadata.get("nbgrader", {}).get("grade")]
     return {"versions_digest": _digest(sources), "checks_digest": _digest([checks, cells])}

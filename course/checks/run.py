@@ -20,6 +20,7 @@ __all__ = [
     "CheckFailed",
     "Result",
     "check",
+    "check_files",
     "check_names",
     "compare_all",
     "expect",
@@ -104,6 +105,13 @@ def run_checks(record: Exercise, function: Callable[..., Any], only: str | None 
 def check_names(record: Exercise) -> list[str]:
     """The names of an exercise's checks, in the order they run."""
     return [name for name, _ in _checks(record)]
+
+
+def check_files(exercises: Iterable[Exercise]) -> list[Path]:
+    """The modules that the exercises' properties stand in; a chapter's need not be named like the chapter."""
+    _load_properties()
+    modules = {test.__module__ for exercise in exercises for _, test in _PROPERTIES.get(exercise.id, [])}
+    return sorted(Path(str(importlib.import_module(module).__file__)) for module in modules)
 
 
 def _checks(record: Exercise) -> list[tuple[str, Property]]:

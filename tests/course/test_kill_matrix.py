@@ -1,10 +1,12 @@
 """The kill matrix that is stored for the instructor's guide: current, complete, and without a source in it."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from course.audit import answer_lines, leaks
+from course.checks.run import check_files
 from course.mutants import MATRIX, REFERENCE, STUB, Row, Variant, stamp, store, variants
 from course.sources import chapters
 
@@ -45,6 +47,16 @@ def test_what_is_stored_says_that_the_checks_do_their_work(chapter):
         assert bool(row["visible"]) != right, row
         assert row["pytest"] != right, row
         assert row["hidden"] in ([False, None] if right else [True, False, None]), row
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_a_changed_property_is_noticed(chapter, monkeypatch):
+    """Another byte in the module that holds a chapter's properties, whatever its name, is noticed."""
+    before, read = stamp(chapter), Path.read_bytes
+    files = check_files(chapter.exercises)
+    assert files, f"no module of properties for {chapter.slug}"
+    monkeypatch.setattr("pathlib.Path.read_bytes", lambda path: read(path) + b"#" * (path in files))
+    assert stamp(chapter)["checks_digest"] != before["checks_digest"]
 
 
 def test_no_source_is_stored():

@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import pkgutil
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +23,7 @@ from rnnlib.checkpointing import checkpointed_bptt
 from rnnlib.clipping import clip_by_norm, clip_by_value, clipped_step
 from rnnlib.contracts import match_lengths, match_shapes, take
 from rnnlib.diagnostics import elman_jacobian, gradient_norm_profile, product_norms, state_jacobian
+from rnnlib.dropout import variational_dropout, variational_dropout_backward
 from rnnlib.elman import elman_init, elman_step, elman_step_backward
 from rnnlib.embedding import embed, embed_backward, embedding_init
 from rnnlib.fused import elman_backward, elman_forward, gru_backward, gru_forward, lstm_backward, lstm_forward
@@ -44,6 +46,8 @@ from rnnlib.lstm_variants import (
     peephole_lstm_step_backward,
 )
 from rnnlib.memory import leaky_average_step, threshold_step
+from rnnlib.monitor import gate_saturation, update_ratio
+from rnnlib.optimizers import adam, momentum, rmsprop, sgd
 from rnnlib.output import output_init, output_layer, output_layer_backward
 from rnnlib.packing import pack, packed_backward, packed_forward, unpack
 from rnnlib.padded import padded_loss
@@ -59,7 +63,10 @@ from rnnlib.reber import (
     reber_states,
     reber_string,
 )
+from rnnlib.runs import arrays_to_run, keep_best, load_run, new_run, run_to_arrays, save_run
 from rnnlib.scan import scan, scan_chunks
+from rnnlib.scheduled_sampling import choose_input
+from rnnlib.schedules import teacher_chance, warmup_cosine
 from rnnlib.sequence import initial_state, initial_state_backward, rnn_forward
 from rnnlib.stacked import stacked, stacked_backward
 from rnnlib.stateful import stateful_batches
@@ -71,6 +78,7 @@ from rnnlib.torch_layout import (
     lstm_from_torch,
     lstm_to_torch,
 )
+from rnnlib.training import fit
 from rnnlib.types import Array, Cache, Params, State
 from rnnlib.xor import error_by_phase, temporal_xor, xor_guess_step
 
@@ -303,7 +311,7 @@ def calls(dtype: Any = np.float64) -> dict[str, Callable[[], Call]]:
         "reber.reber_states": lambda: (reber_states, ("BTX",)),
         "reber.reber_string": lambda: (reber_string, (np.random.default_rng(3), True)),
     }
-    table |= _cell_calls(dtype) | _stream_calls(dtype)
+    table |= _cell_calls(dtype) | _stream_calls(dtype) | _training_calls(dtype)
     for phi in PHIS:
         step, back = partial(elman_step, phi=phi), partial(elman_step_backward, phi=phi)
         table |= {
@@ -505,6 +513,63 @@ def _gradient_calls(dtype: Any) -> dict[str, Callable[[], Call]]:
         "long_tasks.copy_task": lambda: (_inputs_of_copy_task, (rng(3), 4, 3, 2, 5, dtype)),
     }
     return table
+
+
+def _training_calls(dtype: Any) -> dict[str, Callable[[], Call]]:
+    """Calls of what trains: a step of each optimizer with a memory behind it, and a run of four weights."""
+    case = make_case(Sizes(4, 3, 2, 5, 6), dtype=dtype)
+    params, rng = case.params, np.random.default_rng
+    grads = {name: 0.5 * value for name, value in params.items()}
+    squares = {name: value * value for name, value in params.items()}
+    mask = (case.dhs[0] > 0).astype(dtype)
+
+    def run() -> dict[str, Any]:
+        return fit(new_run(params, rng(3)), _pull, 2, _steady, validate=_length)
+
+    return {
+        "optimizers.sgd": lambda: (sgd, (params, grads, {}, 0.1, 0.2)),
+        "optimizers.momentum": lambda: (momentum, (params, grads, {"velocity": grads}, 0.1, 0.9, True)),
+        "optimizers.rmsprop": lambda: (rmsprop, (params, grads, {"square": squares}, 0.1)),
+        "optimizers.adam": lambda: (
+            adam,
+            (params, grads, {"t": 3, "mean": grads, "square": squares}, 0.1, (0.9, 0.99), 1e-8, 0.1),
+        ),
+        "schedules.warmup_cosine": lambda: (warmup_cosine, (7, 20, 0.1, 3, 0.01)),
+        "schedules.teacher_chance": lambda: (teacher_chance, (7, 20.0, "sigmoid")),
+        "scheduled_sampling.choose_input": lambda: (choose_input, (rng(3), case.dhs[0], case.dhs[1], 0.5)),
+        "dropout.variational_dropout": lambda: (variational_dropout, (rng(3), case.dhs, 0.3)),
+        "dropout.variational_dropout[in use]": lambda: (variational_dropout, (rng(3), case.dhs, 0.3, False)),
+        "dropout.variational_dropout_backward": lambda: (variational_dropout_backward, (case.dhs, mask)),
+        "monitor.update_ratio": lambda: (update_ratio, (params, grads)),
+        "monitor.gate_saturation": lambda: (gate_saturation, (np.abs(case.dhs),)),
+        "runs.new_run": lambda: (new_run, (params, rng(3))),
+        "runs.keep_best": lambda: (keep_best, (run(), 0.01)),
+        "runs.run_to_arrays": lambda: (run_to_arrays, (run(),)),
+        "runs.arrays_to_run": lambda: (arrays_to_run, (run_to_arrays(run()), rng(4))),
+        "runs.save_run": lambda: (_saved, (run(),)),
+        "runs.load_run": lambda: (_saved, (run(),)),
+        "training.fit": lambda: (fit, (run(), _pull, 5, _steady, adam, 1.0, _length)),
+    }
+
+
+def _pull(params: Params, rng: np.random.Generator) -> tuple[float, Params]:
+    grads = {name: value - value.dtype.type(rng.random()) for name, value in params.items()}
+    return sum(float((g * g).sum()) for g in grads.values()) / 2, grads
+
+
+def _steady(step: int) -> float:
+    return 0.01 * step
+
+
+def _length(params: Params) -> float:
+    return sum(float((value * value).sum()) for value in params.values())
+
+
+def _saved(run: dict[str, Any]) -> dict[str, Any]:
+    """What comes back of a run from a file."""
+    with tempfile.TemporaryDirectory() as folder:
+        save_run(f"{folder}/run.npz", run)
+        return load_run(f"{folder}/run.npz", np.random.default_rng(4)) | {"rng": None}
 
 
 def _running_sum(total: Array, x: Array) -> tuple[Array, Array]:

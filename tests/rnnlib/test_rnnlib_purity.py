@@ -25,6 +25,7 @@ NO_FLOAT32 = {
     "gradcheck.gradient_check",
     "reber.reber_encode",
     "reber.predict_next",
+    "runs.run_to_arrays",
     "xor.temporal_xor",
 }
 
