@@ -44,7 +44,7 @@ from rnnlib.types import Array, Params, State  # noqa: E402
 ROOT = Path(__file__).resolve().parents[1]
 RESULT, SCRATCH = ROOT / "book" / "_data" / "speed.json", ROOT / "_build" / "bench" / "speed.json"
 TOLERANCE = 1e-4  # float32 sums in another order; relative to the largest entry of each array
-WARM_UP, LEAST_ROUNDS, MOST_ROUNDS = 3, 5, 300
+WARM_UP, LEAST_ROUNDS, MOST_ROUNDS = 3, 9, 300
 MB = 2**20
 
 
