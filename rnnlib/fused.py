@@ -146,6 +146,8 @@ def lstm_forward(params: Params, xs: Array, state: State) -> tuple[Array, State,
     o, _, f, _, c, tanh_c = values = np.empty((6, B, H), dtype)  # o, i, f, g, c, tanh(c)
     h, from_input, from_memory = parts = np.empty((3, B, H), dtype)
     gates, sigmoids, keep, kept = values[:4], values[:3], values[1:3], values[3:5]
+    o_and_i, tanh_c_and_g = values[:2], values[5:2:-2]
+    h_and_input, both, left_two = parts[:2], parts[1:], left[:2]
     half, one = np.full((), 0.5, dtype), np.ones((), dtype)
     h[...], c[...] = state
     states[0] = h
@@ -157,15 +159,15 @@ def lstm_forward(params: Params, xs: Array, state: State) -> tuple[Array, State,
         np.tanh(gates, gates)
         np.multiply(sigmoids, half, sigmoids)
         np.add(sigmoids, half, sigmoids)
-        np.multiply(keep, kept, parts[1:])
+        np.multiply(keep, kept, both)
         np.add(from_input, from_memory, c)
         np.tanh(c, tanh_c)
         np.multiply(o, tanh_c, h)
         np.copyto(h_kept, h)
         np.subtract(one, sigmoids, left)
         np.multiply(left, parts, gates_by_sums)  # (1 - o) h, (1 - i) i g, (1 - f) f c_{t-1}
-        np.multiply(parts[:2], values[5:2:-2], left[:2])
-        np.subtract(values[:2], left[:2], c_and_g)  # o - h tanh_c and i - i g g
+        np.multiply(h_and_input, tanh_c_and_g, left_two)
+        np.subtract(o_and_i, left_two, c_and_g)  # o - h tanh_c and i - i g g
         np.copyto(c_by_c, f)
     return states[1:].copy(), (h.copy(), c.copy()), (inputs, states, slopes)
 
@@ -252,7 +254,8 @@ def gru_forward(params: Params, xs: Array, state: State, reset: str = "before") 
     if after:
         slopes[:, 4] = params["b_hh"]
     W_h, used = (W_hh[[1, 2, 0]], slice(2, 5)) if after else (W_hh[1:], slice(2, 4))  # z, r, u or z, r
-    recalled, change, left = np.empty((len(W_h), B, H), dtype), np.empty((B, H), dtype), np.empty((B, H), dtype)
+    W_n, recalled = W_hh[0], np.empty((len(W_h), B, H), dtype)
+    change, left = np.empty((B, H), dtype), np.empty((B, H), dtype)
     n, z, r, u = values = np.empty((4, B, H), dtype)
     gates, sums = values[1:3], values[1 : 1 + len(W_h)]
     half, one = np.full((), 0.5, dtype), np.ones((), dtype)
@@ -268,7 +271,7 @@ def gru_forward(params: Params, xs: Array, state: State, reset: str = "before") 
             np.multiply(r, u, change)
         else:
             np.multiply(r, h_prev, u)
-            np.dot(u, W_hh[0], change)
+            np.dot(u, W_n, change)
         np.add(n_by_h, change, n)
         np.tanh(n, n)
         np.subtract(n, h_prev, change)
@@ -327,6 +330,7 @@ def gru_backward(
         np.empty_like(slopes[0]),
     )
     blocks = 4 if after else 3
+    by_dh, by_du, to_h, da_n, through_u = parts[:3], parts[3:], parts[0], parts[1], parts[4]
     gates = parts[1 : 1 + blocks].swapaxes(0, 1)
     for steps in _stretches(T, blocks * B * H):
         das = np.empty((steps.stop - steps.start, B, blocks, H), dtype)
@@ -340,13 +344,13 @@ def gru_backward(
                 np.copyto(da, gates)
                 np.matmul(da_h, W_hh, dh)  # da_z, da_r, du
             else:
-                np.multiply(slope[:3], dh, parts[:3])
-                np.dot(parts[1], W_n, du)
-                np.multiply(slope[3:], du, parts[3:])
+                np.multiply(slope[:3], dh, by_dh)
+                np.dot(da_n, W_n, du)
+                np.multiply(slope[3:], du, by_du)
                 np.copyto(da, gates)
                 np.matmul(da_h, W_zr, dh)  # da_z, da_r
-                np.add(dh, parts[4], dh)
-            np.add(dh, parts[0], dh)
+                np.add(dh, through_u, dh)
+            np.add(dh, to_h, dh)
         to_inputs, to_states = _rows(rows[..., : 3 * H]), _rows(rows[..., H:])
         np.matmul(to_inputs, W_in, _rows(dxs[steps]))
         dW_in += _rows(inputs[steps]).T @ to_inputs

@@ -227,11 +227,11 @@ def test_the_caches_of_another_cell_are_refused(variant: str) -> None:
     """The plain path's caches, or those of another cell, are no caches of this one."""
     case, (kind, _, run_back) = make(variant, SIZES[3]), FUSED[variant]
     name = kind.partition("-")[0]
-    other = "tanh" if variant in ("lstm", "before", "after") else "lstm"
-    foreign = make(other, SIZES[3])
-    for caches in (
-        plain(variant)[0](case.params, case.xs, case.state)[2],
-        FUSED[other][1](foreign.params, foreign.xs, foreign.state)[2],
-    ):
+    foreign = [plain(variant)[0](case.params, case.xs, case.state)[2]]
+    for other in [key for key, own in (("tanh", "elman"), ("before", "gru"), ("lstm", "lstm")) if own != name]:
+        its = make(other, SIZES[3])
+        foreign.append(FUSED[other][1](its.params, its.xs, its.state)[2])
+    assert len(foreign) == 3
+    for caches in foreign:
         with pytest.raises(TypeError, match=f"^{name}_backward: caches are a .*, expected those of {name}_forward"):
             run_back(case.params, case.dhs, case.dstate, caches)
