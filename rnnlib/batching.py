@@ -130,9 +130,11 @@ def bucket(lengths: Array, batch_size: int, rng: np.random.Generator) -> list[Ar
 def _check_sequences(where: str, sequences: Sequence[Array]) -> None:
     if not len(sequences):
         raise ValueError(f"{where}: there is no sequence, expected at least one")
-    for b, sequence in enumerate(sequences):
+    for number, sequence in enumerate(sequences):
         if not isinstance(sequence, np.ndarray):
-            raise TypeError(f"{where}: sequence {b} is a {type(sequence).__name__}, expected a NumPy array")
+            raise TypeError(f"{where}: sequence {number} is a {type(sequence).__name__}, expected a NumPy array")
         if not sequence.ndim or sequence.shape[1:] != sequences[0].shape[1:]:
             wanted = ", ".join(["steps", *map(str, sequences[0].shape[1:])])
-            raise ValueError(f"{where}: sequence {b} has shape {sequence.shape}, expected ({wanted}) as sequence 0")
+            raise ValueError(
+                f"{where}: sequence {number} has shape {sequence.shape}, expected ({wanted}) as sequence 0"
+            )

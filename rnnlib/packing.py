@@ -38,7 +38,7 @@ def pack(xs: Array, lengths: Array) -> Packed:
 
     Chapter: 09-batches. Equation: pack.
     """
-    match_lengths("pack", lengths, *xs.shape[:2], least=1)
+    match_lengths("pack", lengths, len(xs), xs.shape[1], least=1)
     order = np.argsort(np.max(lengths) - lengths, kind="stable")
     mask = mask_from_lengths(lengths[order])
     return xs[: len(mask), order][mask], mask.sum(axis=1), order
@@ -145,18 +145,18 @@ def packed_backward(
 
 
 def _check_packed(where: str, packed: Packed, *state: Array, caches: list[Cache] | None = None) -> None:
-    data, batch_sizes, order = packed
+    data, sizes, order = packed
     B = len(order)
-    falls = len(batch_sizes) > 0 and batch_sizes[0] == B and not (np.diff(batch_sizes, append=1) > 0).any()
+    falls = len(sizes) > 0 and sizes[0] == B and not (np.diff(sizes, append=1) > 0).any()
     if not falls:
         expected = f"numbers that begin with {B}, the length of order, do not rise and stay above 0"
-        raise ValueError(f"{where}: batch_sizes are {batch_sizes!r}, expected {expected}")
-    if len(data) != batch_sizes.sum():
-        raise ValueError(f"{where}: data has {len(data)} rows, expected {batch_sizes.sum()}, the sum of batch_sizes")
+        raise ValueError(f"{where}: batch_sizes are {sizes!r}, expected {expected}")
+    if len(data) != sizes.sum():
+        raise ValueError(f"{where}: data has {len(data)} rows, expected {sizes.sum()}, the sum of batch_sizes")
     if sorted(order) != list(range(B)):
         raise ValueError(f"{where}: order is {order!r}, expected each number from 0 to {B - 1} once")
     for part in state:
         if part.ndim != 2 or len(part) != B:
             raise ValueError(f"{where}: the state has shape {part.shape}, expected ({B}, H)")
-    if caches is not None and len(caches) != len(batch_sizes):
-        raise ValueError(f"{where}: {len(caches)} caches for {len(batch_sizes)} steps, expected one each")
+    if caches is not None and len(caches) != len(sizes):
+        raise ValueError(f"{where}: {len(caches)} caches for {len(sizes)} steps, expected one each")

@@ -37,13 +37,12 @@ def _other_functions() -> Iterator[None]:
         raise CheckFailed(f"{text}, and this check runs it. {how}") from None
 
 
-def _refused(call: Callable[[], Any], what: str, *parts: str) -> None:
-    """Fail unless the call ends in a ValueError (or TypeError) whose message holds the parts."""
+def _refused(what: str, says: str, function: Callable[..., Any], *args: Any) -> None:
+    """Fail unless the call ends in a ValueError (or TypeError) whose message holds these words."""
     try:
-        call()
+        function(*args)
     except (ValueError, TypeError) as error:
-        missing = [part for part in parts if part not in str(error)]
-        expect(not missing, f"{what}: the message should say {', '.join(missing)}; it is: {error}")
+        expect(says in str(error), f"{what}: the message should say {says}; it is: {error}")
     except Exception as error:
         raise CheckFailed(
             f"{what} ends in {type(error).__name__}: {error}; expected a ValueError that says so"
@@ -65,9 +64,8 @@ def _(pad):
     sequences = [draw(n, 2, seed=n) for n in (3, 6, 1)]
     xs, lengths = pad([s.copy() for s in sequences])
     expect(np.shape(xs) == (6, 3, 2), f"three sequences of 3, 6 and 1 steps of 2 numbers: xs has {np.shape(xs)}")
-    for b, sequence in enumerate(sequences):
-        n = len(sequence)
-        expect(np.array_equal(xs[:n, b], sequence), f"the first {n} steps of xs[:, {b}] are not sequence {b}")
+    for b, n in enumerate((3, 6, 1)):
+        expect(np.array_equal(xs[:n, b], sequences[b]), f"the first {n} steps of xs[:, {b}] are not sequence {b}")
     expect(list(lengths) == [3, 6, 1], f"lengths are {_told(lengths)}, expected [3, 6, 1]")
 
 
@@ -81,9 +79,9 @@ def _(pad):
 
 @holds("09-batches/pad", "what cannot be padded is an error")
 def _(pad):
-    _refused(lambda: pad([]), "an empty list of sequences", "no sequence")
-    _refused(lambda: pad([np.ones((2, 3)), np.ones((4, 2))]), "sequences of width 3 and 2", "(4, 2)")
-    _refused(lambda: pad([np.ones((2, 3)), np.ones((4, 1))]), "sequences of width 3 and 1", "(4, 1)")
+    _refused("an empty list of sequences", "no sequence", pad, [])
+    _refused("sequences of width 3 and 2", "(4, 2)", pad, [np.ones((2, 3)), np.ones((4, 2))])
+    _refused("sequences of width 3 and 1", "(4, 1)", pad, [np.ones((2, 3)), np.ones((4, 1))])
 
 
 # --- mask_from_lengths
@@ -112,9 +110,9 @@ def _(mask_from_lengths):
 
 @holds("09-batches/mask_from_lengths", "lengths that do not fit are an error")
 def _(mask_from_lengths):
-    _refused(lambda: mask_from_lengths(np.array([3, 5, 1]), 4), "a length of 5 with T = 4", "4")
-    _refused(lambda: mask_from_lengths(np.array([3, -1]), 4), "a length of -1", "-1")
-    _refused(lambda: mask_from_lengths(np.array([3.0, 1.0]), 4), "lengths that are floats", "integers")
+    _refused("a length of 5 with T = 4", "4", mask_from_lengths, np.array([3, 5, 1]), 4)
+    _refused("a length of -1", "-1", mask_from_lengths, np.array([3, -1]), 4)
+    _refused("lengths that are floats", "integers", mask_from_lengths, np.array([3.0, 1.0]), 4)
 
 
 # --- masked_mean_loss
@@ -155,9 +153,9 @@ def _(masked_mean_loss):
 
 @holds("09-batches/masked_mean_loss", "no mean without losses, no mask of another shape")
 def _(masked_mean_loss):
-    _refused(lambda: masked_mean_loss(draw(3, 2), np.zeros((3, 2), bool)), "a mask that is False everywhere")
-    _refused(lambda: masked_mean_loss(draw(3, 2), np.ones((2, 3), bool)), "losses (3, 2) with a mask (2, 3)", "(2, 3)")
-    _refused(lambda: masked_mean_loss(draw(3, 2), np.ones((3, 1), bool)), "losses (3, 2) with a mask (3, 1)", "(3, 1)")
+    _refused("a mask that is False everywhere", "", masked_mean_loss, draw(3, 2), np.zeros((3, 2), bool))
+    _refused("losses (3, 2) with a mask (2, 3)", "(2, 3)", masked_mean_loss, draw(3, 2), np.ones((2, 3), bool))
+    _refused("losses (3, 2) with a mask (3, 1)", "(3, 1)", masked_mean_loss, draw(3, 2), np.ones((3, 1), bool))
 
 
 # --- padded_loss
@@ -355,7 +353,7 @@ def _(bucket):
 @holds("09-batches/bucket", "a batch holds at least one sequence")
 def _(bucket):
     for size in (0, -2):
-        _refused(lambda size=size: bucket(LONG, size, np.random.default_rng(0)), f"batch_size {size}", str(size))
+        _refused(f"batch_size {size}", str(size), bucket, LONG, size, np.random.default_rng(0))
 
 
 # --- pack and unpack
@@ -402,7 +400,7 @@ def _(pack):
 @holds("09-batches/pack", "lengths that do not fit are an error")
 def _(pack):
     for lengths in (np.array([3, 0, 4]), np.array([3, 1, 7]), np.array([3, 1])):
-        _refused(lambda n=lengths: pack(draw(6, 3, 2), n), f"lengths {lengths.tolist()} for xs (6, 3, 2)")
+        _refused(f"lengths {lengths.tolist()} for xs (6, 3, 2)", "", pack, draw(6, 3, 2), lengths)
 
 
 @holds("09-batches/unpack", "every sequence is back where it was")
@@ -426,7 +424,7 @@ def _(unpack):
         (draw(8, 2), SIZES, np.array([1, 0])),
     ):
         shown = f"{len(wrong[0])} rows, batch_sizes {wrong[1].tolist()}, order {wrong[2].tolist()}"
-        _refused(lambda parts=wrong: unpack(parts), shown)
+        _refused(shown, "", unpack, wrong)
 
 
 # --- packed_forward
@@ -481,10 +479,8 @@ def _(packed_forward):
         ((draw(8, 3), np.array([3, 2, 3]), ORDER), 3),
     ):
         shown = f"{len(data)} rows, batch_sizes {sizes.tolist()}, order {order.tolist()}, a state of {B} sequences"
-        _refused(
-            lambda packed=(data, sizes, order), B=B: packed_forward(leaky_step, {"keep": 0.7}, packed, (draw(B, 3),)),
-            shown,
-        )
+        packed = data, sizes, order
+        _refused(shown, "", packed_forward, leaky_step, {"keep": 0.7}, packed, (draw(B, 3),))
 
 
 # --- packed_backward
@@ -559,9 +555,5 @@ def _(packed_backward):
         shown = (
             f"{rows} rows of dhs, last states of {B} sequences, {len(kept)} caches, for 8 rows, 3 sequences, 4 steps"
         )
-        _refused(
-            lambda rows=rows, dlast=dlast, kept=kept: packed_backward(
-                fast_and_slow_step_backward, {"W": draw(2, 3)}, (draw(rows, 3), SIZES, ORDER), dlast, kept
-            ),
-            shown,
-        )
+        packed = draw(rows, 3), SIZES, ORDER
+        _refused(shown, "", packed_backward, fast_and_slow_step_backward, {"W": draw(2, 3)}, packed, dlast, kept)

@@ -32,7 +32,7 @@ def cell_of(kind: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """The step and the backward step of a kind of cell."""
     from rnnlib import elman, gru, jordan, lstm
 
-    steps = {
+    steps: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
         "Elman": (elman.elman_step, elman.elman_step_backward),
         "Jordan": (jordan.jordan_step, jordan.jordan_step_backward),
         "LSTM": (lstm.lstm_step, lstm.lstm_step_backward),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from rnnlib_checks import CELL_FUNCTIONS, SIZES, Sizes, assert_all_close, assert_close, make_case, make_cell_case
-from test_rnnlib_directions import KINDS, flat, grads_of, lengths_of, load
+from test_rnnlib_directions import KINDS, flat, grads_of, load
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence, pad_sequence
 from torch_side import linear_grads, load_linear, tensor, torch_cross_entropy
 
@@ -28,11 +28,17 @@ every_cell = pytest.mark.parametrize("cell", STEPS)
 both_ways = pytest.mark.parametrize("both", [False, True], ids=["one-way", "both-ways"])
 
 
+def lengths_of(sizes: Sizes) -> Array:
+    """From 1 to T, one of them T; with three sequences or more, their order by length is not its own inverse."""
+    return np.clip(np.array([sizes.T // 2 if sizes.B > 2 else sizes.T, 2, sizes.T, 1])[: sizes.B], 1, sizes.T)
+
+
 @pytest.mark.parametrize("axes", [(), (3,), (2, 4)], ids=str)
 @pytest.mark.parametrize("value", [0.0, -7.5])
 def test_pad_is_torch_pad_sequence(axes: tuple[int, ...], value: float, rng: np.random.Generator) -> None:
     """The same array, for sequences of numbers, of vectors and of matrices, one of them empty; and their lengths."""
     sequences = [rng.normal(size=(n, *axes)) for n in (4, 0, 7, 1, 7)]
+    sequences[0][1:3] = 0  # steps that look like padding
     xs, lengths = pad(sequences, value)
     expected = pad_sequence([torch.from_numpy(s) for s in sequences], padding_value=value)
     assert_all_close({"xs": xs, "lengths": lengths}, {"xs": expected, "lengths": [4, 0, 7, 1, 7]}, tol=0.0)
@@ -215,8 +221,8 @@ def test_full_length_packed_is_the_plain_run(cell: str) -> None:
 
 
 def padded_case(cell: str, both: bool, seed: int = 0) -> tuple[Any, ...]:
-    """A net with an output layer, a padded batch of five sequences, and the batch's runs for any lengths."""
-    sizes = Sizes(6, 5, 3, 4, 5 if cell == "jordan" else 2)
+    """A net with an output layer, a padded batch of as many sequences as steps, and its runs for any lengths."""
+    sizes = Sizes(6, 6, 3, 4, 5 if cell == "jordan" else 2)
     step, step_back = STEPS[cell]
     cases = [make_cell_case(cell, sizes, seed=seed + i) for i in range(1 + both)]
     rng = np.random.default_rng(seed + 7)
@@ -234,8 +240,8 @@ def padded_case(cell: str, both: bool, seed: int = 0) -> tuple[Any, ...]:
             partial(bidirectional_backward, back, lengths=lengths),
         )
 
-    targets = rng.integers(K, size=(6, 5))
-    return net, cases[0].xs, targets, np.array([4, 6, 1, 3, 4]), state if both else state[0], runs
+    targets = rng.integers(K, size=(6, 6))
+    return net, cases[0].xs, targets, np.array([4, 6, 1, 3, 4, 5]), state if both else state[0], runs
 
 
 def leaves(tree: Any) -> list[Array]:
@@ -275,7 +281,7 @@ def test_it_does_not_matter_what_pads_nor_how_much(cell: str, both: bool, junk: 
     net, xs, targets, lengths, state, runs = padded_case(cell, both)
     want = padded_loss(*runs(lengths), net, xs, targets, lengths, state)
     long = np.concatenate([xs, np.zeros((3, *xs.shape[1:]))])
-    wide = np.concatenate([targets, np.zeros((3, 5), int)])
+    wide = np.concatenate([targets, np.zeros((3, 6), int)])
     behind = ~mask_from_lengths(lengths, 9)
     long[behind], wide[behind] = junk, -1
     got = padded_loss(*runs(lengths), net, long, wide, lengths, state)
