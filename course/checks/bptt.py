@@ -37,6 +37,10 @@ def _refusal(function: Any, *args: Any, error: type[Exception] = ValueError) -> 
     return None
 
 
+def _said(message: str | None, error: str = "ValueError") -> str:
+    return f"no {error}" if message is None else repr(message)
+
+
 @contextmanager
 def _other_functions() -> Iterator[None]:
     """Some checks run functions that the learner wrote before: say what to do where one is not there yet."""
@@ -109,7 +113,7 @@ def _(numerical_gradient):
         message = _refusal(numerical_gradient, squares, x, error=TypeError)
         expect(
             message is not None and kind in message,
-            f"x is of {kind}, and the call ends in {'no TypeError' if message is None else repr(message)}. In float32 "
+            f"x is of {kind}, and the call ends in {_said(message, 'TypeError')}. In float32 "
             "numbers near 1 lie 1e-7 apart: a step of 1e-5 leaves two digits. Say what came.",
         )
 
@@ -188,8 +192,7 @@ def _(gradient_check):
     message = _refusal(gradient_check, squares, np.ones((2, 3)), np.ones(3))
     expect(
         message is not None and "(3,)" in message and "(2, 3)" in message,
-        f"a gradient (3,) for x (2, 3) ends in {'no ValueError' if message is None else repr(message)}; it would be "
-        "broadcast. Say both shapes.",
+        f"a gradient (3,) for x (2, 3) ends in {_said(message)}; it would be broadcast. Say both shapes.",
     )
 
 
@@ -265,8 +268,7 @@ def _(backward_through_time):
         message = _refusal(backward_through_time, fast_and_slow_step_backward, params, given, dlast, kept)
         expect(
             message is not None and str(len(given)) in message and str(len(kept)) in message,
-            f"{len(given)} gradients for {len(kept)} steps end in "
-            f"{'no ValueError' if message is None else repr(message)}; say both numbers",
+            f"{len(given)} gradients for {len(kept)} steps end in {_said(message)}; say both numbers",
         )
 
 
@@ -384,8 +386,7 @@ def _expect_errors(function: Any) -> None:
         message = _refusal(_pieces_of, function, size)
         expect(
             message is not None and str(size) in message,
-            f"{size} steps at a time end in {'no ValueError' if message is None else repr(message)}; "
-            "`_check_stretch` in rnnlib.bptt raises it",
+            f"{size} steps at a time end in {_said(message)}; `_check_stretch` in rnnlib.bptt raises it",
         )
     nothing: dict[str, Any] = {"xs": np.zeros((0, 3, 2)), "targets": np.zeros((0, 3), int)}
     message = _refusal(partial(_pieces_of, **nothing), function, 3)
@@ -501,10 +502,9 @@ def _(stateful_batches):
 def _(stateful_batches):
     for N, B, window in ((10, 0, 3), (10, 3, 0), (10, -1, 3), (4, 4, 1), (3, 5, 2)):
         message = _refusal(stateful_batches, np.arange(N), B, window)
-        said = "no ValueError" if message is None else repr(message)
         expect(
             message is not None and "stateful_batches" in message,
-            f"{N} symbols, {B} rows, windows of {window}: the call ends in {said}. `_check_sizes` in the "
+            f"{N} symbols, {B} rows, windows of {window}: the call ends in {_said(message)}. `_check_sizes` in the "
             "module raises it.",
         )
 
@@ -549,7 +549,7 @@ def _refuses_tokens(call: Any, where: str) -> None:
             message = None
         expect(
             message is not None and shown in message,
-            f"tokens {tokens.tolist()} for a table of 6 end in {'no ValueError' if message is None else message!r}; "
+            f"tokens {tokens.tolist()} for a table of 6 end in {_said(message)}; "
             f'`_check_tokens("{where}", E, tokens)` in the module raises it. NumPy takes -1 for the last row.',
         )
 
