@@ -7,7 +7,7 @@ WORKERS ?= 2
 export OMP_NUM_THREADS := 1
 export PATH := $(abspath $(VENV)/bin):$(PATH)
 
-.PHONY: help book serve lab exercises exercises-current test test-site test-grading red-team lint format bench bench-grading demo mutants lock clean
+.PHONY: help book serve lab exercises exercises-current test test-site test-grading red-team lint format bench bench-grading train demo mutants lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -67,6 +67,9 @@ bench: $(READY)  ## measure speed against PyTorch, in ratios
 
 bench-grading: $(READY)  ## measure `course grade` beside nbgrader (Linux with bubblewrap; WRITE=1 keeps the figures for the guide)
 	$(PY) -m benchmarks.bench_grading $(if $(WRITE),--write)
+
+train: $(READY)  ## make the long runs that chapter 11 draws from, as far as its log lacks them (about ten minutes)
+	$(PY) -m course train
 
 demo: $(READY)  ## make a class of submissions and a notebook of each chapter, grade them with nbgrader
 	$(PY) -m course demo

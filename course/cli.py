@@ -227,6 +227,28 @@ def mutants(
 
 
 @app.command()
+def train() -> None:
+    """Make the long runs that chapter 11 draws from, as far as the log does not hold them; about ten minutes."""
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bars
+
+    from course.sources import ROOT
+    from course.train import LOG, jobs, missing, train_all
+
+    total, todo = len(list(jobs())), len(missing())
+    if not todo:
+        console.print(f"All {total} runs are in {LOG.relative_to(ROOT)}, and current.")
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Bars(*columns, console=console, transient=True) as bars:
+        bar = bars.add_task("Training", total=total, completed=total - todo)
+        for run in train_all():
+            told = "solved" if run.solved else "not solved"
+            bars.update(bar, advance=1, description=f"{run.task} {run.length}, {run.kind}: {told}")
+    console.print(f"{todo} runs made; {LOG.relative_to(ROOT)} holds all {total}.")
+
+
+@app.command()
 def demo(
     folder: Annotated[Path, typer.Argument(help="Where the class is made; emptied first.")] = Path("_build/demo"),
 ) -> None:

@@ -269,7 +269,8 @@ def _renumber(env: BuildEnvironment, docname: str, numbers: dict[str, Any], chap
 def execution_digest(root: Path) -> str:
     """A short hash of everything but the cells that decides what a cell puts out."""
     digest = hashlib.sha256()
-    for path in [*sorted((root / "rnnlib").rglob("*.py")), root / "course" / "figures.py"]:
+    runs = [root / "course" / name for name in ("figures.py", "long_range.py")]
+    for path in [*sorted((root / "rnnlib").rglob("*.py")), *runs, *sorted((root / "book" / "_data").glob("*.json"))]:
         digest.update(path.read_bytes())
     for name in RUNS_IN_CELLS:
         try:

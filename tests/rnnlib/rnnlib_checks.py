@@ -18,15 +18,20 @@ from rnnlib.activations import sigmoid
 from rnnlib.bidirectional import bidirectional, bidirectional_backward, reverse_sequences
 from rnnlib.bptt import backward_through_time
 from rnnlib.causal import can_see, stream_outputs
+from rnnlib.clipping import clip_by_norm, clip_by_value, clipped_step
 from rnnlib.contracts import match_shapes, take
+from rnnlib.diagnostics import elman_jacobian, gradient_norm_profile, product_norms, state_jacobian
 from rnnlib.dropout import variational_dropout, variational_dropout_backward
 from rnnlib.elman import elman_init, elman_step, elman_step_backward
 from rnnlib.fused import elman_backward, elman_forward, gru_backward, gru_forward, lstm_backward, lstm_forward
 from rnnlib.gradcheck import gradient_check, numerical_gradient
 from rnnlib.gru import gru_init, gru_step, gru_step_backward
 from rnnlib.hopfield import hopfield_energy, hopfield_recall, hopfield_store
+from rnnlib.initialization import identity, orthogonal, xavier_uniform
 from rnnlib.jordan import jordan_as_elman, jordan_init, jordan_step, jordan_step_backward, jordan_teacher_forced
 from rnnlib.last_step import loss_at_the_end
+from rnnlib.layer_norm import layer_norm, layer_norm_backward
+from rnnlib.long_tasks import adding_problem, copy_task
 from rnnlib.losses import cross_entropy, softmax
 from rnnlib.lstm import clamp_gate, lstm_init, lstm_step, lstm_step_backward
 from rnnlib.lstm_variants import (
@@ -378,7 +383,7 @@ def _cell_calls(dtype: Any) -> dict[str, Callable[[], Call]]:
             f,
             (c.params, c.dhs, c.dstate, r(c.params, c.xs, c.state)[2]),
         )
-    return table | _layer_calls(dtype)
+    return table | _layer_calls(dtype) | _gradient_calls(dtype)
 
 
 def _layer_calls(dtype: Any) -> dict[str, Callable[[], Call]]:
@@ -466,6 +471,45 @@ def _saved(run: dict[str, Any]) -> dict[str, Any]:
         return load_run(f"{folder}/run.npz", np.random.default_rng(4)) | {"rng": None}
 
 
+def _gradient_calls(dtype: Any) -> dict[str, Callable[[], Call]]:
+    """Calls of what looks at gradients, shortens them, or starts nets so that they keep their length."""
+    rng, case = np.random.default_rng, make_case(Sizes(4, 3, 2, 5, 6), dtype=dtype)
+    lstm = make_cell_case("lstm", Sizes(4, 3, 2, 5, 6), dtype=dtype)
+    grads, norm = case.params, {"gain": case.params["b_h"], "bias": case.start[0]}
+    table: dict[str, Callable[[], Call]] = {
+        "diagnostics.elman_jacobian": lambda: (elman_jacobian, (case.params, case.state[0])),
+        "diagnostics.state_jacobian": lambda: (
+            state_jacobian,
+            (lstm_step, lstm_step_backward, lstm.params, lstm.xs[0], lstm.state),
+        ),
+        "diagnostics.product_norms": lambda: (product_norms, (np.stack([case.params["W_hh"]] * 3),)),
+        "diagnostics.gradient_norm_profile": lambda: (
+            gradient_norm_profile,
+            (
+                lstm_step_backward,
+                lstm.params,
+                lstm.dstate,
+                rnn_forward(lstm_step, lstm.params, lstm.xs, lstm.state)[2],
+            ),
+        ),
+        "clipping.clip_by_norm": lambda: (clip_by_norm, (grads, 0.1)),
+        "clipping.clip_by_norm[short]": lambda: (clip_by_norm, (grads, 1e6)),
+        "clipping.clip_by_value": lambda: (clip_by_value, (grads, 0.1)),
+        "clipping.clipped_step": lambda: (clipped_step, (case.params, grads, 0.1, 0.5)),
+        "initialization.orthogonal": lambda: (orthogonal, (rng(3), 3, 5, 1.5, dtype)),
+        "initialization.identity": lambda: (identity, (4, 0.5, dtype)),
+        "initialization.xavier_uniform": lambda: (xavier_uniform, (rng(3), 3, 5, 1.5, dtype)),
+        "layer_norm.layer_norm": lambda: (layer_norm, (norm, case.dhs)),
+        "layer_norm.layer_norm_backward": lambda: (
+            layer_norm_backward,
+            (norm, case.dhs, layer_norm(norm, case.dhs[::-1])[1]),
+        ),
+        "long_tasks.adding_problem": lambda: (adding_problem, (rng(3), 5, 4, dtype)),
+        "long_tasks.copy_task": lambda: (_inputs_of_copy_task, (rng(3), 4, 3, 2, 5, dtype)),
+    }
+    return table
+
+
 def _running_sum(total: Array, x: Array) -> tuple[Array, Array]:
     return total + x, total + x
 
@@ -476,6 +520,10 @@ def _so_far(xs: Array) -> Array:
 
 def _sum_of_squares(x: Array) -> float:
     return float((x * x).sum())
+
+
+def _inputs_of_copy_task(*args: Any) -> Array:
+    return copy_task(*args)[0]
 
 
 def _inputs_of_reber_batch(*args: Any) -> Array:

@@ -131,13 +131,14 @@ def test_a_notebook_that_is_none_is_named(tmp_path):
         released_exercises(tmp_path)
 
 
-def test_the_cache_depends_on_the_library(tmp_path):
-    """Change a module that cells import, and they run again."""
-    (tmp_path / "rnnlib").mkdir()
-    (tmp_path / "course").mkdir()
-    (tmp_path / "course" / "figures.py").write_text("")
-    (tmp_path / "rnnlib" / "scan.py").write_text("a = 1\n")
+@pytest.mark.parametrize("path", ["rnnlib/scan.py", "course/figures.py", "course/long_range.py", "book/_data/log.json"])
+def test_the_cache_depends_on_the_library_and_the_logs(tmp_path, path):
+    """Change a module that cells import, or a log that they read, and they run again."""
+    for name in ("rnnlib/scan.py", "course/figures.py", "course/long_range.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("a = 1\n")
     before = execution_digest(tmp_path)
     assert execution_digest(tmp_path) == before
-    (tmp_path / "rnnlib" / "scan.py").write_text("a = 2\n")
+    (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / path).write_text("a = 2\n")
     assert execution_digest(tmp_path) != before
