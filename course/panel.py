@@ -25,6 +25,7 @@ __all__ = ["Panel", "draw_panels", "progress", "together"]
 
 Report = Callable[[dict[str, Any], dict[str, Any]], None]
 WINDOW = 20  # steps over which the share of clipped gradients is taken
+LEAST = 1e-5  # a step that is a smaller share of the weights need not be told from none
 ROWS = (  # what is drawn: key, label, role, logarithmic
     ("loss", "loss", "loss", True),
     ("norm", "gradient\nlength", "gradient", True),
@@ -107,6 +108,8 @@ def draw_panels(panels: Mapping[str, Panel], mark: Mapping[str, str] | None = No
                 ax.set_facecolor("#FFF4DC")
             if logarithmic:
                 ax.set_yscale("log")
+                if key == "ratio":  # the last steps of a schedule go down to nothing
+                    ax.set_ylim(bottom=LEAST)
             else:
                 ax.set_ylim(-0.05, 1.05)
             if j == 0:
