@@ -25,6 +25,7 @@ __all__ = ["Panel", "draw_panels", "progress", "together"]
 
 Report = Callable[[dict[str, Any], dict[str, Any]], None]
 WINDOW = 20  # steps over which the share of clipped gradients is taken
+DEPTH = 1e-5  # what is a smaller share of a row's largest value than this is not told from nothing
 ROWS = (  # what is drawn: key, label, role, logarithmic
     ("loss", "loss", "loss", True),
     ("norm", "gradient\nlength", "gradient", True),
@@ -112,6 +113,10 @@ def draw_panels(panels: Mapping[str, Panel], mark: Mapping[str, str] | None = No
             if j == 0:
                 ax.set_ylabel(label, fontsize=9)
             ax.tick_params(labelsize=8)
+    for ax, (_, _, _, logarithmic) in zip(axes[:, 0], rows, strict=True):
+        if logarithmic:  # the rate of the last step may be 0, and so the step
+            low, high = ax.get_ylim()
+            ax.set_ylim(bottom=max(low, high * DEPTH))
     figure.align_ylabels(axes[:, 0])
     return figure
 

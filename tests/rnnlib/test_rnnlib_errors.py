@@ -13,6 +13,7 @@ from rnnlib.batching import bucket, mask_from_lengths, masked_mean_loss, pad
 from rnnlib.bidirectional import bidirectional, bidirectional_backward
 from rnnlib.bptt import backward_through_time
 from rnnlib.causal import can_see, stream_outputs
+from rnnlib.dropout import variational_dropout, variational_dropout_backward
 from rnnlib.elman import elman_init, elman_step, elman_step_backward
 from rnnlib.gradcheck import gradient_check, numerical_gradient
 from rnnlib.gru import gru_init, gru_step
@@ -22,8 +23,16 @@ from rnnlib.losses import cross_entropy
 from rnnlib.lstm import clamp_gate, lstm_init, lstm_step, lstm_step_backward
 from rnnlib.lstm_variants import coupled_lstm_init
 from rnnlib.memory import leaky_average_step, threshold_step
+from rnnlib.monitor import gate_saturation, update_ratio
+from rnnlib.optimizers import adam, momentum, rmsprop, sgd
 from rnnlib.output import output_init, output_layer, output_layer_backward
+<<<<<<< HEAD
 from rnnlib.packing import pack, packed_backward, packed_forward, unpack
+=======
+from rnnlib.runs import load_run
+from rnnlib.scheduled_sampling import choose_input
+from rnnlib.schedules import teacher_chance, warmup_cosine
+>>>>>>> ch12
 from rnnlib.sequence import initial_state, initial_state_backward, rnn_forward
 from rnnlib.stacked import stacked, stacked_backward
 from rnnlib.torch_layout import gru_to_torch, lstm_from_torch
@@ -547,8 +556,53 @@ HISTORY = [
 ]
 
 
+<<<<<<< HEAD
 @pytest.mark.parametrize(
     "bad", [*MEMORY, *HISTORY, *ELMAN, *OUTPUT, *LOSS, *SEQUENCE, *BPTT, *CHECK, *CELLS, *BATCHES], ids=str
+=======
+W3, W4 = {"W": np.ones((2, 3))}, {"W": np.ones((2, 4))}
+TRAINING = [
+    *(
+        Bad(f"{step.__name__} with a gradient of another {what}", partial(step, W3, grads, {}, 0.1), ValueError, says)
+        for step in (sgd, momentum, rmsprop, adam)
+        for what, grads, says in (
+            ("shape", W4, (step.__name__, "W", "(2, 4)", "(2, 3)")),
+            ("name", {"b": W3["W"]}, (step.__name__, "W", "b")),
+        )
+    ),
+    Bad("step 0 of a schedule", lambda: warmup_cosine(0, 9, 0.1), ValueError, ("warmup_cosine", "step 0")),
+    Bad("warm-up to the end", lambda: warmup_cosine(1, 9, 0.1, 9), ValueError, ("warmup 9", "total 9")),
+    Bad("teacher before the start", lambda: teacher_chance(-1, 9.0), ValueError, ("teacher_chance", "-1")),
+    Bad("teacher of no kind", lambda: teacher_chance(1, 9.0, "cubic"), ValueError, ("'cubic'", "'sigmoid'")),
+    Bad(
+        "truth and said of two shapes",
+        lambda: choose_input(RNG, np.zeros(3), np.zeros(4), 0.5),
+        ValueError,
+        ("choose_input", "(3,)", "(4,)"),
+    ),
+    Bad("chance above 1", lambda: choose_input(RNG, np.zeros(3), np.zeros(3), 1.5), ValueError, ("1.5",)),
+    Bad("all dropped", lambda: variational_dropout(RNG, CASE.dhs, 1.0), ValueError, ("variational_dropout", "1.0")),
+    Bad("one step dropped", lambda: variational_dropout(RNG, CASE.dhs[0], 0.5), ValueError, ("xs", "(T, B, D)")),
+    Bad(
+        "mask of another width",
+        lambda: variational_dropout_backward(CASE.dhs, np.ones((3, 4))),
+        ValueError,
+        ("variational_dropout_backward", "dys", "D = 4"),
+    ),
+    Bad(
+        "no weight to compare with",
+        lambda: update_ratio({"W": np.zeros(2)}, {"W": np.ones(2)}),
+        ValueError,
+        ("update_ratio", "zero"),
+    ),
+    Bad("no gate", lambda: gate_saturation(np.zeros((0, 3))), ValueError, ("gate_saturation", "(0, 3)")),
+    Bad("no file", lambda: load_run("/nowhere/run.npz", RNG), FileNotFoundError, ("run.npz",)),
+]
+
+
+@pytest.mark.parametrize(
+    "bad", [*MEMORY, *HISTORY, *ELMAN, *OUTPUT, *LOSS, *SEQUENCE, *BPTT, *CHECK, *CELLS, *TRAINING], ids=str
+>>>>>>> ch12
 )
 def test_a_wrong_call_is_an_error_that_says_what_came_and_what_was_expected(bad: Bad) -> None:
     """The error has its documented type, and every part that must be in the message is."""
