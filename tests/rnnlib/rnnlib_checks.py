@@ -21,11 +21,7 @@ from rnnlib.bptt import backward_through_time, truncated_bptt
 from rnnlib.causal import can_see, stream_outputs
 from rnnlib.checkpointing import checkpointed_bptt
 from rnnlib.clipping import clip_by_norm, clip_by_value, clipped_step
-<<<<<<< HEAD
 from rnnlib.contracts import match_lengths, match_shapes, take
-=======
-from rnnlib.contracts import match_shapes, take
->>>>>>> ch12
 from rnnlib.diagnostics import elman_jacobian, gradient_norm_profile, product_norms, state_jacobian
 from rnnlib.dropout import variational_dropout, variational_dropout_backward
 from rnnlib.elman import elman_init, elman_step, elman_step_backward
@@ -443,7 +439,6 @@ def _layer_calls(dtype: Any) -> dict[str, Callable[[], Call]]:
     }
 
 
-<<<<<<< HEAD
 def _batch_calls(dtype: Any) -> dict[str, Callable[[], Call]]:
     sizes, lengths = Sizes(4, 3, 2, 5, 6), np.array([2, 4, 1])
     case, elman = make_cell_case("lstm", sizes, dtype=dtype), make_case(sizes, dtype=dtype)
@@ -520,8 +515,6 @@ def _gradient_calls(dtype: Any) -> dict[str, Callable[[], Call]]:
     return table
 
 
-=======
->>>>>>> ch12
 def _training_calls(dtype: Any) -> dict[str, Callable[[], Call]]:
     """Calls of what trains: a step of each optimizer with a memory behind it, and a run of four weights."""
     case = make_case(Sizes(4, 3, 2, 5, 6), dtype=dtype)
@@ -577,48 +570,6 @@ def _saved(run: dict[str, Any]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         save_run(f"{folder}/run.npz", run)
         return load_run(f"{folder}/run.npz", np.random.default_rng(4)) | {"rng": None}
-<<<<<<< HEAD
-=======
-
-
-def _gradient_calls(dtype: Any) -> dict[str, Callable[[], Call]]:
-    """Calls of what looks at gradients, shortens them, or starts nets so that they keep their length."""
-    rng, case = np.random.default_rng, make_case(Sizes(4, 3, 2, 5, 6), dtype=dtype)
-    lstm = make_cell_case("lstm", Sizes(4, 3, 2, 5, 6), dtype=dtype)
-    grads, norm = case.params, {"gain": case.params["b_h"], "bias": case.start[0]}
-    table: dict[str, Callable[[], Call]] = {
-        "diagnostics.elman_jacobian": lambda: (elman_jacobian, (case.params, case.state[0])),
-        "diagnostics.state_jacobian": lambda: (
-            state_jacobian,
-            (lstm_step, lstm_step_backward, lstm.params, lstm.xs[0], lstm.state),
-        ),
-        "diagnostics.product_norms": lambda: (product_norms, (np.stack([case.params["W_hh"]] * 3),)),
-        "diagnostics.gradient_norm_profile": lambda: (
-            gradient_norm_profile,
-            (
-                lstm_step_backward,
-                lstm.params,
-                lstm.dstate,
-                rnn_forward(lstm_step, lstm.params, lstm.xs, lstm.state)[2],
-            ),
-        ),
-        "clipping.clip_by_norm": lambda: (clip_by_norm, (grads, 0.1)),
-        "clipping.clip_by_norm[short]": lambda: (clip_by_norm, (grads, 1e6)),
-        "clipping.clip_by_value": lambda: (clip_by_value, (grads, 0.1)),
-        "clipping.clipped_step": lambda: (clipped_step, (case.params, grads, 0.1, 0.5)),
-        "initialization.orthogonal": lambda: (orthogonal, (rng(3), 3, 5, 1.5, dtype)),
-        "initialization.identity": lambda: (identity, (4, 0.5, dtype)),
-        "initialization.xavier_uniform": lambda: (xavier_uniform, (rng(3), 3, 5, 1.5, dtype)),
-        "layer_norm.layer_norm": lambda: (layer_norm, (norm, case.dhs)),
-        "layer_norm.layer_norm_backward": lambda: (
-            layer_norm_backward,
-            (norm, case.dhs, layer_norm(norm, case.dhs[::-1])[1]),
-        ),
-        "long_tasks.adding_problem": lambda: (adding_problem, (rng(3), 5, 4, dtype)),
-        "long_tasks.copy_task": lambda: (_inputs_of_copy_task, (rng(3), 4, 3, 2, 5, dtype)),
-    }
-    return table
->>>>>>> ch12
 
 
 def _running_sum(total: Array, x: Array) -> tuple[Array, Array]:

@@ -26,13 +26,10 @@ from rnnlib.memory import leaky_average_step, threshold_step
 from rnnlib.monitor import gate_saturation, update_ratio
 from rnnlib.optimizers import adam, momentum, rmsprop, sgd
 from rnnlib.output import output_init, output_layer, output_layer_backward
-<<<<<<< HEAD
 from rnnlib.packing import pack, packed_backward, packed_forward, unpack
-=======
 from rnnlib.runs import load_run
 from rnnlib.scheduled_sampling import choose_input
 from rnnlib.schedules import teacher_chance, warmup_cosine
->>>>>>> ch12
 from rnnlib.sequence import initial_state, initial_state_backward, rnn_forward
 from rnnlib.stacked import stacked, stacked_backward
 from rnnlib.torch_layout import gru_to_torch, lstm_from_torch
@@ -556,10 +553,6 @@ HISTORY = [
 ]
 
 
-<<<<<<< HEAD
-@pytest.mark.parametrize(
-    "bad", [*MEMORY, *HISTORY, *ELMAN, *OUTPUT, *LOSS, *SEQUENCE, *BPTT, *CHECK, *CELLS, *BATCHES], ids=str
-=======
 W3, W4 = {"W": np.ones((2, 3))}, {"W": np.ones((2, 4))}
 TRAINING = [
     *(
@@ -601,8 +594,7 @@ TRAINING = [
 
 
 @pytest.mark.parametrize(
-    "bad", [*MEMORY, *HISTORY, *ELMAN, *OUTPUT, *LOSS, *SEQUENCE, *BPTT, *CHECK, *CELLS, *TRAINING], ids=str
->>>>>>> ch12
+    "bad", [*MEMORY, *HISTORY, *ELMAN, *OUTPUT, *LOSS, *SEQUENCE, *BPTT, *CHECK, *CELLS, *BATCHES, *TRAINING], ids=str
 )
 def test_a_wrong_call_is_an_error_that_says_what_came_and_what_was_expected(bad: Bad) -> None:
     """The error has its documented type, and every part that must be in the message is."""
