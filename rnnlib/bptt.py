@@ -80,7 +80,8 @@ def truncated_bptt(
     Chapter: 10-bptt. Equation: truncated-bptt. Source: Williams & Peng (1990).
     """
     T = _check_stretch("truncated_bptt", "window", window, xs, targets)
-    loss, dxs, grads = 0.0, [], dict.fromkeys(params, 0)
+    loss, dxs = 0.0, []
+    grads: Params = {}
     for first in range(0, T, window):
         piece = slice(first, first + window)
         hs, state, caches = run(params, xs[piece], state)
@@ -92,7 +93,7 @@ def truncated_bptt(
         dx, _, asked = run_back(params, dhs, nothing, caches)
         loss += share * mean
         dxs.append(dx)
-        grads = {name: grads[name] + own.get(name, 0) + asked.get(name, 0) for name in params}
+        grads = {name: grads.get(name, 0) + own.get(name, 0) + asked.get(name, 0) for name in params}
     return loss, np.concatenate(dxs), state, grads
 
 

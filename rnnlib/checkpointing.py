@@ -46,7 +46,8 @@ def checkpointed_bptt(
     for piece in pieces:
         starts.append(state)
         state = run(params, xs[piece], state)[1]
-    loss, dxs, grads = 0.0, [], dict.fromkeys(params, 0)
+    loss, dxs = 0.0, []
+    grads: Params = {}
     message = tuple(np.zeros_like(part) for part in state)
     for piece, start in zip(reversed(pieces), reversed(starts), strict=True):
         hs, _, caches = run(params, xs[piece], start)
@@ -57,5 +58,5 @@ def checkpointed_bptt(
         dx, message, asked = run_back(params, dhs, message, caches)
         loss += share * mean
         dxs.append(dx)
-        grads = {name: grads[name] + own.get(name, 0) + asked.get(name, 0) for name in params}
+        grads = {name: grads.get(name, 0) + own.get(name, 0) + asked.get(name, 0) for name in params}
     return loss, np.concatenate(dxs[::-1]), state, grads

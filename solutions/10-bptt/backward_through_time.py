@@ -10,7 +10,7 @@ RETURNS = ("dxs", "dstart", "grads")
 
 
 def inputs(rng):
-    """A state of two arrays and of one; gradients at every step, at the last alone, into the last state alone; one step."""
+    """A state of two arrays and of one; gradients at every step, into the last state alone, not into it; one step."""
     for kind, T, B, D, H, each, last in (
         ("toy", 5, 3, 2, 4, 1, 1),
         ("elman", 4, 2, 3, 5, 1, 1),
