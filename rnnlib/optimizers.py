@@ -6,13 +6,15 @@ parameters and a new memory. The memory is a dictionary, empty before the first 
 Chapter: 12-training
 """
 
+from typing import Any
+
 import numpy as np
 
-from rnnlib.types import Array, Params
+from rnnlib.types import Params
 
 __all__ = ["OptimizerState", "adam", "momentum", "rmsprop", "sgd"]
 
-OptimizerState = dict[str, int | dict[str, Array]]
+OptimizerState = dict[str, Any]  # by what is remembered; each an array for each parameter, or a count
 
 
 def sgd(
@@ -155,12 +157,12 @@ def adam(
 
 def _memory(state: OptimizerState, key: str, params: Params) -> Params:
     """What is remembered under a key, by name; zeros before the first step."""
-    return state.get(key) or {name: np.zeros_like(W) for name, W in params.items()}  # type: ignore[return-value]
+    return state.get(key) or {name: np.zeros_like(W) for name, W in params.items()}
 
 
 def _check(where: str, params: Params, grads: Params) -> None:
     if set(params) != set(grads):
         raise ValueError(f"{where}: parameters {', '.join(sorted(params))}, gradients {', '.join(sorted(grads))}")
-    for name, W in params.items():
-        if np.shape(grads[name]) != np.shape(W):
-            raise ValueError(f"{where}: the gradient of {name} has shape {np.shape(grads[name])}, expected {W.shape}")
+    for name, value in params.items():
+        if grads[name].shape != value.shape:
+            raise ValueError(f"{where}: the gradient of {name} has shape {grads[name].shape}, expected {value.shape}")

@@ -74,13 +74,13 @@ def run_to_arrays(run: TrainingRun) -> dict[str, Array]:
     Chapter: 12-training.
     """
     arrays: dict[str, Array] = {}
-    for name, value in run.items():
-        if isinstance(value, np.random.Generator):
-            value = np.frombuffer(json.dumps(value.bit_generator.state).encode(), np.uint8)
-        if isinstance(value, dict):
-            arrays |= {f"{name}/{key}": item for key, item in run_to_arrays(value).items()}
+    for name, part in run.items():
+        if isinstance(part, np.random.Generator):
+            part = np.frombuffer(json.dumps(part.bit_generator.state).encode(), np.uint8)
+        if isinstance(part, dict):
+            arrays |= {f"{name}/{key}": item for key, item in run_to_arrays(part).items()}
         else:
-            arrays[name] = np.array(value)
+            arrays[name] = np.array(part)
     return arrays
 
 

@@ -39,7 +39,8 @@ def _other_functions() -> Iterator[None]:
 
 def _steps(optimizer: Callable[..., Any], count: int, *more: Any, grad: float = 1.0, rate: float = 0.1) -> np.ndarray:
     """Where a weight that starts at 0 is after each of so many steps with the same gradient."""
-    params, state, path = {"w": np.zeros(2)}, {}, []
+    params, path = {"w": np.zeros(2)}, []
+    state: dict[str, Any] = {}
     for _ in range(count):
         params, state = optimizer(params, {"w": np.full(2, grad)}, state, rate, *more)
         path.append(float(np.ravel(params["w"])[0]))
@@ -469,7 +470,7 @@ def _(update_ratio):
 
 @holds("12-training/keep_best", "the weights of the lowest loss are kept")
 def _(keep_best):
-    run = {"params": {}, "best_params": {}, "best_loss": float("inf"), "waited": 0, "step": 0}
+    run: dict[str, Any] = {"params": {}, "best_params": {}, "best_loss": float("inf"), "waited": 0, "step": 0}
     waits = []
     for step, loss in enumerate((3.0, 2.0, 2.5, 2.0, 1.5, 1.6, 1.7), start=1):
         run = keep_best(run | {"params": {"w": np.full(2, float(step))}, "step": step}, loss)
