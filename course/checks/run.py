@@ -15,18 +15,7 @@ from course.checks.compare import differences, map_arrays, same
 from course.checks.data_file import CheckData, answers_of, load_one
 from course.exercises import Exercise, find
 
-__all__ = [
-    "UNWRITTEN",
-    "CheckFailed",
-    "Result",
-    "check",
-    "check_files",
-    "check_names",
-    "compare_all",
-    "expect",
-    "holds",
-]
-__all__ += ["run_checks"]
+__all__ = ["UNWRITTEN", "CheckFailed", "Result", "check", "check_names", "compare_all", "expect", "holds", "run_checks"]
 
 Property = Callable[[Callable[..., Any]], None]
 _PROPERTIES: dict[str, list[tuple[str, Property]]] = {}
