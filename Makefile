@@ -68,7 +68,7 @@ bench: $(READY)  ## measure speed against PyTorch, in ratios
 bench-grading: $(READY)  ## measure `course grade` beside nbgrader (Linux with bubblewrap; WRITE=1 keeps the figures for the guide)
 	$(PY) -m benchmarks.bench_grading $(if $(WRITE),--write)
 
-train: $(READY)  ## make the long runs that chapter 11 draws from, as far as its log lacks them (about ten minutes)
+train: $(READY)  ## make the long runs that chapter 11 draws from, as far as its log lacks them (some twenty minutes)
 	$(PY) -m course train
 
 demo: $(READY)  ## make a class of submissions and a notebook of each chapter, grade them with nbgrader

@@ -228,7 +228,7 @@ def mutants(
 
 @app.command()
 def train() -> None:
-    """Make the long runs that chapter 11 draws from, as far as the log does not hold them; about ten minutes."""
+    """Make the long runs that chapter 11 draws from, as far as their log lacks them; some twenty minutes in all."""
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bars
 

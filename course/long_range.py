@@ -69,7 +69,7 @@ _RELU = {"run": partial(fused.elman_forward, phi="relu"), "back": partial(fused.
 KINDS = {
     "Elman": Kind(0.003, _elman, fused.elman_forward, fused.elman_backward),
     "orthogonal Elman": Kind(0.003, _orthogonal, fused.elman_forward, fused.elman_backward),
-    "IRNN": Kind(0.003, _identity, **_RELU),
+    "IRNN": Kind(0.003, _identity, **_RELU),  # type: ignore[arg-type]
     "LSTM": Kind(0.01, _lstm, fused.lstm_forward, fused.lstm_backward, parts=2),
     "GRU": Kind(0.01, _gru, fused.gru_forward, fused.gru_backward),
 }
