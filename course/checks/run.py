@@ -15,7 +15,6 @@ from course.checks.compare import differences, map_arrays, same
 from course.checks.data_file import CheckData, answers_of, load_one
 from course.exercises import Exercise, find
 
-<<<<<<< HEAD
 __all__ = [
     "UNWRITTEN",
     "CheckFailed",
@@ -29,9 +28,6 @@ __all__ = [
     "refuses_float32",
     "run_checks",
 ]
-=======
-__all__ = ["UNWRITTEN", "CheckFailed", "Result", "check", "check_names", "compare_all", "expect", "holds", "run_checks"]
->>>>>>> ch12
 
 Property = Callable[[Callable[..., Any]], None]
 _PROPERTIES: dict[str, list[tuple[str, Property]]] = {}
