@@ -38,10 +38,10 @@ exercises: $(READY)  ## make the learners' notebooks and the check data from sol
 exercises-current: $(READY)  ## fail if they are not what the sources make
 	$(PY) -m course build --check
 
-test: $(READY)  ## run all tests but those that read the built site and those of `course grade`
+test: $(READY)  ## run all tests but those that read the built site and those that grade notebooks
 	$(PY) -m pytest -n $(WORKERS) -m "not site and not grading"
 
-test-grading: $(READY)  ## run the tests of `course grade` (Linux with bubblewrap)
+test-grading: $(READY)  ## run the tests that grade notebooks, most of them in sandboxes (Linux with bubblewrap)
 	$(PY) -m pytest -n $(WORKERS) -m grading
 
 red-team: $(READY)  ## hand every hostile submission to stock nbgrader, contained, and write the guide's table (takes long)

@@ -6,6 +6,8 @@ from rich.console import Console
 from course.demo import run_chapter, run_demo
 from course.sources import chapters
 
+pytestmark = pytest.mark.grading  # minutes, though it needs no sandbox
+
 
 @pytest.mark.timeout(600)
 def test_a_class_of_twelve_gets_the_scores_it_must(tmp_path):

@@ -20,7 +20,7 @@ def test_every_link_anchor_and_image_is_in_order(html):
 
 
 def test_pages_read_from_disk_without_a_network(html, visit):
-    """No page asks for anything outside, none logs an error, and every formula is typeset."""
+    """No page asks for anything outside, none logs an error; every formula is typeset and fits its column."""
     formulas = 0
     for path in pages(html):
         seen = visit(path)
@@ -34,6 +34,10 @@ def test_pages_read_from_disk_without_a_network(html, visit):
         typeset = seen.page.locator(".math:not(.study-quiz *, .study-cards *) mjx-container").count()
         assert typeset >= len(written), f"{name}: {len(written)} formulas, {typeset} typeset"
         assert seen.page.locator("mjx-merror, [data-mjx-error]").count() == 0, f"{name} has a formula in error"
+        cut = seen.page.locator("div.math mjx-container").evaluate_all(
+            "all => all.filter(e => e.scrollWidth > e.clientWidth + 1).map(e => e.closest('.math').id || e.textContent)"
+        )
+        assert cut == [], f"{name} has a formula wider than its column"
         formulas += typeset
         seen.page.close()
     assert formulas > 0
