@@ -9,7 +9,7 @@ RETURNS = ("dxs", "grads")
 
 
 def inputs(rng):
-    """Vectors and symbols that come up again, among them the one that stands for padding; as many steps as sequences."""
+    """Vectors and symbols that come up again, also the one in the padding; as many steps as sequences."""
     for T, lengths, symbols in (
         (5, [5, 2, 3], False),
         (4, [4, 1], True),

@@ -34,7 +34,7 @@ def inputs(rng):
 
 def oracle(run, pool, net, inputs, lengths, state):
     tensors = {part: {name: torch.from_numpy(a) for name, a in own.items()} for part, own in net.items()}
-    T, B = inputs.shape[:2]
+    T = len(inputs)
     clean, hs, caches = np.zeros_like(inputs), [], []
     for b, n in enumerate(lengths):
         clean[:n, b] = inputs[:n, b]

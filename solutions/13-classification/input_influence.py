@@ -1,4 +1,4 @@
-"""Inputs for 13-classification/input_influence with a toy run, and PyTorch's gradient of each score, asked for alone."""
+"""Inputs for 13-classification/input_influence with a toy run, and PyTorch's gradient of each score, one by one."""
 
 import numpy as np
 import torch
