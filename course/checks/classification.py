@@ -361,7 +361,7 @@ def _(influence):
                 expect(
                     abs(float(s[t, b]) - lost) < 1e-10,
                     f"{_kind_of(symbols)}: without step {t} the score of class {classes[b]} of sequence {b} falls "
-                    f"by {lost:.4g}; its influence is told as {float(s[t, b]):.4g}. (The toy is linear, so they agree.)",
+                    f"by {lost:.4g}; its influence is {float(s[t, b]):.4g}. (The toy is linear, so they agree.)",
                 )
 
 
