@@ -1,7 +1,6 @@
 """What must hold for the functions of chapter 13, whatever the numbers, and the gate: made-up words, three classes."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,19 +19,6 @@ FORWARD, BACKWARD = "13-classification/classifier_forward", "13-classification/c
 INFLUENCE = "13-classification/input_influence"
 CONFUSION, F1 = "13-classification/confusion_matrix", "13-classification/macro_f1"
 LENGTHS = np.array([3, 5, 1, 4])
-
-
-@contextmanager
-def _other_functions() -> Iterator[None]:
-    """Some checks run functions that the learner wrote before: say what to do where one is not there yet."""
-    try:
-        yield
-    except NotImplementedError as error:
-        text = str(error)
-        if not text.startswith("Exercise "):
-            raise
-        how = "It comes before this one in the notebook." if "13-" in text else "`course catchup 13` fills it in."
-        raise CheckFailed(f"{text}, and this check runs it. {how}") from None
 
 
 def _refused(what: str, says: str, function: Callable[..., Any], *args: Any) -> None:
@@ -223,7 +209,6 @@ def _kind_of(symbols: bool) -> str:
 
 
 @holds(FORWARD, "each sequence is scored as if it were alone")
-@_other_functions()
 def _(forward):
     for symbols in (False, True):
         net, inputs, state = _net(symbols)
@@ -241,7 +226,6 @@ def _(forward):
 
 
 @holds(FORWARD, "it does not matter what pads, nor how much")
-@_other_functions()
 def _(forward):
     for symbols, fillers in ((False, (0.0, 1e6, np.nan)), (True, (0, -1, 99))):
         net, inputs, state = _net(symbols)
@@ -264,7 +248,6 @@ def _(forward):
 
 
 @holds(FORWARD, "the cache holds five parts, in order")
-@_other_functions()
 def _(forward):
     for symbols in (False, True):
         net, inputs, state = _net(symbols)
@@ -300,7 +283,6 @@ def _slopes_in(total: Callable[..., float], net: Any, inputs: np.ndarray, part: 
 
 
 @holds(BACKWARD, "every gradient is a slope")
-@_other_functions()
 def _(backward):
     for symbols in (False, True):
         net, inputs, (_, grads), total = _forth_and_back(backward, symbols)
@@ -315,7 +297,6 @@ def _(backward):
 
 
 @holds(BACKWARD, "the gradient of the inputs is theirs, step by step")
-@_other_functions()
 def _(backward):
     net, inputs, (dxs, _), total = _forth_and_back(backward, False)
     gap = distance(dxs, slopes(lambda changed: total(net, changed), inputs))
@@ -335,7 +316,6 @@ def _gate(forward: Callable[..., Any], backward: Callable[..., Any]) -> None:
 
 
 @holds(BACKWARD, "a net that is trained with it tells made-up words apart")
-@_other_functions()
 def _(backward):
     from rnnlib.classifier import classifier_forward
 
@@ -346,7 +326,6 @@ def _(backward):
 
 
 @holds(INFLUENCE, "where everything adds up, a step's influence is what the score loses without it")
-@_other_functions()
 def _(influence):
     for symbols in (False, True):
         net, inputs, state = _net(symbols)
@@ -375,7 +354,6 @@ def _score(net: Any, xs: np.ndarray, state: Any, b: int, k: int, without: int | 
 
 
 @holds(INFLUENCE, "padding has none, and changes none")
-@_other_functions()
 def _(influence):
     for symbols, junk in ((False, np.nan), (True, -1)):
         net, inputs, state = _net(symbols)
@@ -390,7 +368,6 @@ def _(influence):
 
 
 @holds(INFLUENCE, "each sequence is asked about its own class")
-@_other_functions()
 def _(influence):
     net, inputs, state = _net(False)
     cell = {"keep": np.linspace(0.4, 0.9, 3), "W": net["cell"]["W"]}
