@@ -1,6 +1,7 @@
 """What must hold for the functions of chapter 13, whatever the numbers, and the gate: made-up words, three classes."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -187,9 +188,7 @@ def _other_batch(back: Callable[..., Any], kind: str) -> None:
 for _kind in (LAST, MEAN, MAX):
     holds(f"{_kind}_backward", "nothing is lost, and nothing enters behind an end")(_nothing_is_lost(_kind))
     holds(f"{_kind}_backward", "it enters where it should")(_right_place(_kind))
-    holds(f"{_kind}_backward", "a gradient of another batch is an error")(
-        lambda back, kind=_kind: _other_batch(back, kind)
-    )
+    holds(f"{_kind}_backward", "a gradient of another batch is an error")(partial(_other_batch, kind=_kind))
 
 
 # --- the classifier
@@ -335,7 +334,7 @@ def _(influence):
         s = influence(*four, net, inputs, LENGTHS, state, classes)
         expect(np.shape(s) == (5, 4), f"5 steps, 4 sequences: the influences have shape {np.shape(s)}, expected (5, 4)")
         for t in range(5):
-            for b in np.flatnonzero(t < LENGTHS):
+            for b in map(int, np.flatnonzero(t < LENGTHS)):
                 lost = _score(net, xs, state, b, classes[b]) - _score(net, xs, state, b, classes[b], without=t)
                 expect(
                     abs(float(s[t, b]) - lost) < 1e-10,
