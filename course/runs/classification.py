@@ -58,7 +58,7 @@ POOLS = {
     "mean": (pooling.pool_mean, pooling.pool_mean_backward),
     "max": (pooling.pool_max, pooling.pool_max_backward),
 }
-NETS = {"last": "last", "mean": "mean", "max": "max", "pairs": "max"}  # the pooling of each; the last one reads pairs
+NETS = {"last": "last", "mean": "mean", "max": "max", "pairs": "mean"}  # the pooling of each; the last one reads pairs
 COUNTS = {"triples": (3, 3), "up to triples": (1, 3)}  # logistic regression on counts of so many letters
 STRENGTHS = (1.0, 3.0, 10.0)  # of logistic regression; the best on validation is taken
 BATCH, WARMUP, LONGEST = 64, 50, 1.0
