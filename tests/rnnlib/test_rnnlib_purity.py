@@ -20,6 +20,7 @@ NEW = ("batching.", "losses.", "packing.unpack", "padded.", "sequence.initial", 
 NO_FLOAT32 = {
     "batching.bucket",
     "batching.mask_from_lengths",
+    "bio.bio_allowed",
     "causal.can_see",
     "gradcheck.numerical_gradient",
     "gradcheck.gradient_check",
