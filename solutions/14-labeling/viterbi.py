@@ -21,7 +21,7 @@ def padded(rng, T, K, lengths, scale=1.0, junk=np.nan):
 
 
 def inputs(rng):
-    """As many steps as sequences as labels; lengths out of order; one step; large scores; forbidden ways."""
+    """As many steps as sequences as labels; lengths out of order; one step; large scores; forbidden ways; one to mislead."""
     for T, K, lengths, scale in (
         (3, 3, [3, 1, 2], 1.0),
         (5, 4, [2, 5, 4, 1], 1.0),
@@ -32,6 +32,10 @@ def inputs(rng):
     params = chain(rng, 3)
     params["start"][1] = params["stop"][0] = params["transitions"][1, 2] = -np.inf
     yield params, padded(rng, 4, 3, [4, 2], junk=1000.0), np.array([4, 2])
+    # The most probable labels are 0, 0; the best path is 1, 0.
+    moves = np.log(np.array([[0.33, 0.34, 0.33], [0.9, 0.05, 0.05], [0.35, 0.33, 0.32]]))
+    start = np.log(np.array([0.4, 0.35, 0.25])) + 0.01 * rng.standard_normal(3)
+    yield {"transitions": moves, "start": start, "stop": np.zeros(3)}, np.zeros((2, 1, 3)), np.array([2])
 
 
 def every_path(K, n):
