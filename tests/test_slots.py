@@ -1,7 +1,5 @@
 """Requests made up from templates: legal marks, the same for the same seed, and numbers that lead back to the words."""
 
-import itertools
-
 import numpy as np
 
 from course.slots import LABELS, TYPES, as_batch, known_words, slot_requests
@@ -53,7 +51,3 @@ def test_a_batch_leads_back_to_words_and_labels():
         assert not np.any(labels[n:, b])
     counts = [sum(said.count(word) for said, _ in requests) for word in words[1:]]
     assert min(counts) == 2
-
-
-def test_labels_are_o_and_a_pair_for_each_type():
-    assert LABELS == ("O", *(f"{place}-{kind}" for kind, place in itertools.product(TYPES, "BI")))
