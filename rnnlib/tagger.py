@@ -36,13 +36,13 @@ def crf_tagger_loss(
 
     Chapter: 14-labeling. Equation: crf-loss. Source: Huang et al. (2015).
     """
-    mask = mask_from_lengths(lengths, len(xs))
-    hs, last, caches = run(net["cell"], np.where(mask[..., None], xs, np.zeros((), xs.dtype)), state)
-    scores, cache = output_layer(net["out"], hs)
-    loss, dscores, d_crf = crf_loss(net["crf"], scores, labels, lengths)
-    dhs, d_out = output_layer_backward(net["out"], dscores, cache)
-    dxs, _, d_cell = run_back(net["cell"], dhs, _silent(last), caches)
-    return loss, dxs, {"cell": d_cell, "out": d_out, "crf": d_crf}
+    there = mask_from_lengths(lengths, len(xs))[..., None]
+    states, last, kept = run(net["cell"], np.where(there, xs, np.zeros((), xs.dtype)), state)
+    scores, seen = output_layer(net["out"], states)
+    loss, dscores, of_chain = crf_loss(net["crf"], scores, labels, lengths)
+    dstates, of_out = output_layer_backward(net["out"], dscores, seen)
+    dxs, _, of_cell = run_back(net["cell"], dstates, _silent(last), kept)
+    return loss, dxs, {"cell": of_cell, "out": of_out, "crf": of_chain}
 
 
 def _silent(state: Any) -> Any:
