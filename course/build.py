@@ -72,7 +72,9 @@ def _gap(a: Any, b: Any) -> float:
         return 0.0 if a == b else np.inf
     if np.shape(a) != np.shape(b):
         return np.inf
-    return float(np.max(np.abs(np.subtract(a, b, dtype=float)), initial=0.0))  # arrays of booleans have no difference
+    a, b = np.asarray(a, float), np.asarray(b, float)  # arrays of booleans have no difference
+    with np.errstate(invalid="ignore"):  # inf - inf, where both are the same
+        return float(np.max(np.where(a == b, 0.0, np.abs(a - b)), initial=0.0))
 
 
 def _fingerprint(mutant: Mutant, examples: list[tuple[Any, ...]]) -> list[Any]:

@@ -117,3 +117,12 @@ def test_an_answer_of_booleans_is_held_against_its_oracle():
     assert _gap(yes, yes.copy()) == 0
     assert _gap((yes,), (~yes,)) == 1
     assert _gap(yes, yes[:1]) == np.inf
+
+
+def test_infinite_answers_agree_with_themselves_alone():
+    """A logarithm of nothing is -inf in the reference and in the oracle; inf, NaN or a number there is another answer."""
+    nothing = np.array([-np.inf, 1.0])
+    assert _gap(nothing, nothing.copy()) == 0
+    assert _gap(nothing, -nothing) == np.inf
+    assert not _gap(nothing, np.array([np.nan, 1.0])) <= 1e-10
+    assert _gap(nothing, np.array([-1e9, 1.0])) == np.inf

@@ -30,6 +30,7 @@ NEW = (
 NO_FLOAT32 = {
     "batching.bucket",
     "batching.mask_from_lengths",
+    "bio.bio_allowed",
     "causal.can_see",
     "gradcheck.numerical_gradient",
     "gradcheck.gradient_check",
