@@ -23,9 +23,14 @@ NO_FLOAT32 = {
     "causal.can_see",
     "gradcheck.numerical_gradient",
     "gradcheck.gradient_check",
+    "ngrams.ngram_counts",
+    "ngrams.ngram_log_probs",
+    "ngrams.ngram_probabilities",
     "reber.reber_encode",
     "reber.predict_next",
     "runs.run_to_arrays",
+    "sampling.sample",
+    "vocabulary.to_ids",
     "xor.temporal_xor",
 }
 
