@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise, product
 from typing import Any
 
@@ -332,7 +333,7 @@ def _(nucleus):
 @holds(NUCLEUS, "a mass that is none is an error")
 def _(nucleus):
     for mass in (0.0, -0.1, 1.5):
-        _refused(f"mass {mass}", lambda mass=mass: nucleus(np.full(3, 1 / 3), mass), str(mass))
+        _refused(f"mass {mass}", partial(nucleus, np.full(3, 1 / 3), mass), str(mass))
 
 
 # --- tied_output_backward
@@ -373,6 +374,10 @@ def _toy_loss(params: dict[str, np.ndarray]) -> float:
     return -float(np.take_along_axis(log_p, WINDOW[1][..., None], axis=-1).mean())
 
 
+def _toy_loss_with(params: dict[str, np.ndarray], key: str, value: np.ndarray) -> float:
+    return _toy_loss(params | {key: value})
+
+
 @holds(LOSS, "gradients agree with central differences, tied and not")
 def _(language_loss):
     for params, name in ((OPEN, "with W_hy"), (TOY, "tied")):
@@ -385,7 +390,7 @@ def _(language_loss):
             f"{name}: gradients of {', '.join(sorted(grads))}, parameters {', '.join(sorted(params))}",
         )
         for key, value in params.items():
-            gap = distance(grads[key], slopes(lambda x, p=params, k=key: _toy_loss(p | {k: x}), value))
+            gap = distance(grads[key], slopes(partial(_toy_loss_with, params, key), value))
             why = ""
             if key == "E" and name == "tied":
                 why = ": the table is used twice, for what goes in and for what comes out, so its two gradients add up"

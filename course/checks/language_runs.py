@@ -61,7 +61,8 @@ def teaching_diary(train_stateful: Callable[..., Any]) -> dict[str, Any]:
         return np.array(hs), (h,), (xs, np.array([state[0], *hs[:-1]]))
 
     def run_back(params: Any, dhs: np.ndarray, dlast: Any, caches: Any) -> Any:
-        sent, dxs, grads = dlast[0], [], {"W": 0, "keep": 0}
+        sent, grads = dlast[0], {"W": 0, "keep": 0}
+        dxs: list[np.ndarray] = []
         for dh, x, h in zip(dhs[::-1], caches[0][::-1], caches[1][::-1], strict=True):
             whole = dh + sent
             dxs.insert(0, whole @ params["W"].T)
