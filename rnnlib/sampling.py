@@ -37,8 +37,7 @@ def temper(logits: Array, temperature: float) -> Array:
     if temperature == 0:
         best = (logits == logits.max(axis=-1, keepdims=True)).astype(logits.dtype)
         return best / best.sum(axis=-1, keepdims=True)
-    shifted = logits - logits.max(axis=-1, keepdims=True)  # before the division, which may be by very little
-    return softmax(shifted / temperature)
+    return softmax(logits / temperature)
 
 
 def top_k(p: Array, k: int) -> Array:

@@ -265,8 +265,8 @@ def _(temper):
     gap = distance(p, np.array([[0.5, 0, 0.5], [1, 0, 0]]))
     expect(
         gap < 1e-12,
-        f"scores 1e300, -1e300, 1e300 and 5000, 4000, 0 at temperature 0.05: {np.asarray(p).tolist()}. Take off the "
-        "highest score before you divide.",
+        f"scores 1e300, -1e300, 1e300 and 5000, 4000, 0 at temperature 0.05: {np.asarray(p).tolist()}. `softmax` "
+        "of chapter 3 takes off the highest score before it exponentiates.",
     )
 
 
@@ -471,8 +471,8 @@ def _(train_stateful):
     border = float(np.exp(-np.mean(np.log(told))))
     expect(
         reached < border,
-        f"an Elman net of 32 units read 3,840 made-up words: its perplexity on fresh ones is {reached:.3f}, that of the "
-        f"3-gram {border:.3f}. It must be lower; {MARGIN}.",
+        f"an Elman net of 32 units read 3,840 made-up words: its perplexity on fresh ones is {reached:.3f}, that of "
+        f"the 3-gram {border:.3f}. It must be lower; {MARGIN}.",
     )
 
 

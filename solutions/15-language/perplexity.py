@@ -7,7 +7,7 @@ RETURNS = "perplexity"
 
 
 def inputs(rng):
-    """A vector, a batch, a batch with a mask with unequal columns, a mask of one, an impossible symbol that does not count."""
+    """A vector, a batch, a mask with unequal columns, one of a single symbol, an impossible one that does not count."""
     yield np.log(rng.uniform(0.05, 1.0, 9)), None
     yield np.log(rng.uniform(0.01, 0.9, (5, 3))), None
     yield np.log(rng.uniform(0.001, 0.9, (6, 3))), np.arange(6)[:, None] < np.array([6, 1, 3])
