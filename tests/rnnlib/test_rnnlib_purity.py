@@ -35,9 +35,14 @@ NO_FLOAT32 = {
     "gradcheck.numerical_gradient",
     "gradcheck.gradient_check",
     "metrics.confusion_matrix",
+    "ngrams.ngram_counts",
+    "ngrams.ngram_log_probs",
+    "ngrams.ngram_probabilities",
     "reber.reber_encode",
     "reber.predict_next",
     "runs.run_to_arrays",
+    "sampling.sample",
+    "vocabulary.to_ids",
     "xor.temporal_xor",
 }
 
