@@ -20,6 +20,7 @@ from rnnlib.fused import gru_backward, gru_forward
 from rnnlib.gru import gru_init, gru_step, gru_step_backward
 from rnnlib.losses import cross_entropy
 from rnnlib.output import output_init, output_layer, output_layer_backward
+from rnnlib.pooling import pool_last, pool_last_backward
 from rnnlib.scheduled_sampling import choose_input
 from rnnlib.types import Array, Cache, State
 
@@ -90,13 +91,13 @@ def encode(params: Net, tokens: Array, lengths: Array) -> tuple[Array, State, Ca
     Parameters
     ----------
     params   "embedding": {"E": (V, D)}, "cell": the parameters of a GRU.
-    tokens   w, (S, B) integers; behind the end of a sequence may stand any symbol.
+    tokens   w, (S, B) integers; behind the end of a sequence may stand anything.
     lengths  n, (B,) integers from 1 to S.
 
     Returns
     -------
     (hs (S, B, H), the state after each step, without meaning behind the ends; (c,), c (B, H);
-    cache (tokens, lengths, *caches of `gru_forward`))
+    cache (tokens, zero behind the ends, *cache of `pool_last`, *caches of `gru_forward`))
 
     Raises
     ------
@@ -106,10 +107,12 @@ def encode(params: Net, tokens: Array, lengths: Array) -> tuple[Array, State, Ca
     """
     S, B = match_shapes("encode", "tokens: S B", tokens).values()
     match_lengths("encode", lengths, S, B, least=1)
+    tokens = np.where(mask_from_lengths(lengths, S), tokens, 0)
     xs, _ = embed(params["embedding"], tokens)
     start = np.zeros((B, len(params["cell"]["W_hh"])), xs.dtype)
     hs, _, caches = gru_forward(params["cell"], xs, (start,))
-    return hs, (hs[lengths - 1, np.arange(B)],), (tokens, lengths, *caches)
+    c, ends = pool_last(hs, lengths)
+    return hs, (c,), (tokens, *ends, *caches)
 
 
 def encode_backward(params: Net, dhs: Array, dstate: State, cache: Cache) -> Net:
@@ -132,10 +135,9 @@ def encode_backward(params: Net, dhs: Array, dstate: State, cache: Cache) -> Net
 
     Chapter: 16-seq2seq. Equation: encode-backward.
     """
-    (dc,), (tokens, lengths, *caches) = dstate, cache
+    (dc,), (tokens, mask, *caches) = dstate, cache
     match_shapes("encode_backward", "tokens: S B, dhs: S B H, dc: B H", tokens, dhs, dc)
-    dhs = dhs.copy()
-    dhs[lengths - 1, np.arange(len(lengths))] += dc
+    dhs = dhs + pool_last_backward(dc, (mask,))
     dxs, _, d_cell = gru_backward(params["cell"], dhs, (np.zeros_like(dc),), tuple(caches))
     return {"embedding": embed_backward(params["embedding"], dxs, (tokens,)), "cell": d_cell}
 
