@@ -12,6 +12,7 @@ from functools import cache
 
 import numpy as np
 
+from course import datasets
 from rnnlib.batching import pad
 from rnnlib.types import Array
 
@@ -72,17 +73,18 @@ class Pairs:
 @cache
 def number_pairs(count: int = 10_000, largest: int = 999_999) -> Pairs:
     """Numbers from 1 on, about as many of each order of magnitude as there are: letters in, words out."""
-    rng, numbers = np.random.default_rng(16), {}
+    rng = np.random.default_rng(16)
+    numbers: dict[int, None] = {}
     while len(numbers) < count:
         numbers[int(np.exp(rng.uniform(0, np.log(largest + 1))))] = None
-    pairs = _number_words(list(numbers))
+    pairs = datasets.number_words(numbers)
     return _pairs([(german, english.replace("-", " ").replace(",", "").split()) for german, english in pairs], " ")
 
 
 @cache
 def date_pairs(count: int = 10_000) -> Pairs:
     """Days of two centuries as seven languages write them: letters in, the characters of an ISO date out."""
-    written = dict(_dates(np.random.default_rng(17), 2 * count))
+    written = dict(datasets.dates(np.random.default_rng(17), 2 * count))
     return _pairs([(text, list(iso)) for text, iso in list(written.items())[:count]], "")
 
 
@@ -100,23 +102,3 @@ def _pairs(texts: list[tuple[str, list[str]]], joint: str) -> Pairs:
 
 def _ids(vocabulary: list[str]) -> dict[str, int]:
     return {symbol: i for i, symbol in enumerate(vocabulary)}
-
-
-def _number_words(numbers: list[int]) -> list[tuple[str, str]]:
-    from num2words import num2words
-
-    return [(num2words(number, lang="de"), num2words(number, lang="en")) for number in numbers]
-
-
-def _dates(rng: np.random.Generator, count: int) -> list[tuple[str, str]]:
-    from datetime import date, timedelta
-
-    from babel.dates import format_date
-
-    forms, locales = ("medium", "long", "full"), ("en_US", "en_GB", "de_DE", "fr_FR", "es_ES", "nl_NL", "sv_SE")
-    days = [date(1900, 1, 1) + timedelta(days=int(day)) for day in rng.integers(73_049, size=count)]
-    choices = rng.integers((len(forms), len(locales)), size=(count, 2))
-    return [
-        (format_date(day, forms[form], locale=locales[locale]).lower(), day.isoformat())
-        for day, (form, locale) in zip(days, choices, strict=True)
-    ]

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from course import pairs
+from course.runs.log import Log
 from rnnlib import (
     bleu,
     clipping,
@@ -96,7 +97,7 @@ def learn(
     steps: int = STEPS,
     report: Callable[..., Any] = lambda run, numbers: None,
 ) -> Net:
-    """Train a net. Fed "truth", it always hears the right words; "weaned", its own ever more often, alone at the end."""
+    """Train a net. Fed "truth", it always hears the right words; "weaned", its own ever more often, then alone."""
     rng = np.random.default_rng(seed)
     net = model.init(rng, len(data.letters), len(data.words))
     schedule = partial(schedules.warmup_cosine, total=steps, peak=PEAK, warmup=min(WARMUP, steps - 1))
@@ -214,9 +215,4 @@ def _tell(run: Run) -> str:
     return f"{run.task}, fed {run.feed}: {run.exact:.1%} right"
 
 
-try:
-    from course.runs.log import Log
-except ImportError:  # until main is merged
-    LOG = None
-else:
-    LOG = Log("seq2seq", "16-seq2seq", jobs, train_one, Setting, Run, CODE, _tell)
+LOG = Log("seq2seq", "16-seq2seq", jobs, train_one, Setting, Run, CODE, _tell)
