@@ -21,6 +21,7 @@ from rnnlib.bleu import bleu
 from rnnlib.bptt import backward_through_time, truncated_bptt
 from rnnlib.causal import can_see, stream_outputs
 from rnnlib.checkpointing import checkpointed_bptt
+from rnnlib.classifier import classifier_backward, classifier_forward, classifier_loss, input_influence
 from rnnlib.clipping import clip_by_norm, clip_by_value, clipped_step
 from rnnlib.contracts import match_lengths, match_shapes, take
 from rnnlib.diagnostics import elman_jacobian, gradient_norm_profile, product_norms, state_jacobian
@@ -48,12 +49,14 @@ from rnnlib.lstm_variants import (
     peephole_lstm_step_backward,
 )
 from rnnlib.memory import leaky_average_step, threshold_step
+from rnnlib.metrics import confusion_matrix, macro_f1
 from rnnlib.monitor import gate_saturation, update_ratio
 from rnnlib.optimizers import adam, momentum, rmsprop, sgd
 from rnnlib.output import output_init, output_layer, output_layer_backward
 from rnnlib.packing import pack, packed_backward, packed_forward, unpack
 from rnnlib.padded import padded_loss
-from rnnlib.parameters import count_parameters, recurrent_size, window_mlp_size
+from rnnlib.parameters import count_parameters, flat, nested, recurrent_size, window_mlp_size
+from rnnlib.pooling import pool_last, pool_last_backward, pool_max, pool_max_backward, pool_mean, pool_mean_backward
 from rnnlib.reber import (
     is_reber,
     legal_next,
@@ -477,6 +480,52 @@ def _batch_calls(dtype: Any) -> dict[str, Callable[[], Call]]:
             ),
         ),
         "padded.padded_loss": lambda: (padded_loss, (run, run_back, net, xs, elman.targets, lengths, case.state)),
+    } | _class_calls(dtype)
+
+
+def _class_calls(dtype: Any) -> dict[str, Callable[[], Call]]:
+    """Calls of what gives one label to a whole sequence: poolings, a classifier of symbols and of vectors, metrics."""
+    sizes, lengths, labels = Sizes(4, 3, 2, 5, 6), np.array([2, 4, 1]), np.array([5, 0, 2])
+    case, elman = make_cell_case("lstm", sizes, dtype=dtype), make_case(sizes, dtype=dtype)
+    hs, dpooled, mask = case.dhs, case.dhs[0], mask_from_lengths(lengths)
+    net = {"cell": case.params, "out": elman.out}
+    of_symbols = net | {"embedding": {"E": case.dhs[:, 0, :2]}}
+    run, run_back = partial(rnn_forward, lstm_step), partial(backward_through_time, lstm_step_backward)
+    four, given = (run, run_back, pool_max, pool_max_backward), (lengths, case.state)
+    symbols = np.minimum(elman.targets, 3)
+    confusion = np.array([[3, 1, 0], [0, 2, 2], [0, 0, 0]])
+    return {
+        "pooling.pool_last": lambda: (_first(pool_last), (hs, lengths)),
+        "pooling.pool_mean": lambda: (_first(pool_mean), (hs, lengths)),
+        "pooling.pool_max": lambda: (_first(pool_max), (hs, lengths)),
+        "pooling.pool_last_backward": lambda: (pool_last_backward, (dpooled, (mask,))),
+        "pooling.pool_mean_backward": lambda: (pool_mean_backward, (dpooled, (mask,))),
+        "pooling.pool_max_backward": lambda: (pool_max_backward, (dpooled, pool_max(hs, lengths)[1])),
+        "classifier.classifier_forward": lambda: (_first(classifier_forward), (run, pool_max, net, case.xs, *given)),
+        "classifier.classifier_forward[symbols]": lambda: (
+            _first(classifier_forward),
+            (run, pool_max, of_symbols, symbols, *given),
+        ),
+        "classifier.classifier_backward": lambda: (
+            classifier_backward,
+            (
+                run_back,
+                pool_max_backward,
+                of_symbols,
+                elman.logits[0],
+                classifier_forward(run, pool_max, of_symbols, symbols, *given)[1],
+            ),
+        ),
+        "classifier.classifier_loss": lambda: (classifier_loss, (*four, of_symbols, symbols, *given, labels)),
+        "classifier.input_influence": lambda: (input_influence, (*four, net, case.xs, *given, labels)),
+        "classifier.input_influence[symbols]": lambda: (
+            input_influence,
+            (*four, of_symbols, symbols, *given, labels),
+        ),
+        "metrics.confusion_matrix": lambda: (confusion_matrix, (labels, labels[::-1], 6)),
+        "metrics.macro_f1": lambda: (macro_f1, (confusion,)),
+        "parameters.flat": lambda: (flat, (of_symbols,)),
+        "parameters.nested": lambda: (nested, (flat(of_symbols),)),
     }
 
 
