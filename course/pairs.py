@@ -28,6 +28,7 @@ Batch = tuple[Array, Array, Array, Array]  # sources (S, B), source_lengths (B,)
 class Pairs:
     """A task: its pairs in random order, as texts and as ids, and which of them are for what."""
 
+    name: str
     texts: list[tuple[str, list[str]]]  # what is read, and the tokens to be written
     letters: list[str]  # the encoder's vocabulary
     words: list[str]  # the decoder's vocabulary
@@ -78,26 +79,27 @@ def number_pairs(count: int = 10_000, largest: int = 999_999) -> Pairs:
     while len(numbers) < count:
         numbers[int(np.exp(rng.uniform(0, np.log(largest + 1))))] = None
     pairs = datasets.number_words(numbers)
-    return _pairs([(german, english.replace("-", " ").replace(",", "").split()) for german, english in pairs], " ")
+    texts = [(german, english.replace("-", " ").replace(",", "").split()) for german, english in pairs]
+    return _pairs("numbers", texts, " ")
 
 
 @cache
 def date_pairs(count: int = 10_000) -> Pairs:
     """Days of two centuries as seven languages write them: letters in, the characters of an ISO date out."""
     written = dict(datasets.dates(np.random.default_rng(17), 2 * count))
-    return _pairs([(text, list(iso)) for text, iso in list(written.items())[:count]], "")
+    return _pairs("dates", [(text, list(iso)) for text, iso in list(written.items())[:count]], "")
 
 
 TASKS = {"numbers": number_pairs, "dates": date_pairs}
 
 
-def _pairs(texts: list[tuple[str, list[str]]], joint: str) -> Pairs:
+def _pairs(name: str, texts: list[tuple[str, list[str]]], joint: str) -> Pairs:
     texts = [texts[i] for i in np.random.default_rng(18).permutation(len(texts))]
     letters, words = ([*SPECIALS, *sorted(set().union(*side))] for side in zip(*texts, strict=True))
     to_letters, to_words = _ids(letters), _ids(words)
     sources = pad([np.array([to_letters[letter] for letter in text]) for text, _ in texts], PAD)
     targets = pad([np.array([START, *(to_words[word] for word in answer), END]) for _, answer in texts], PAD)
-    return Pairs(texts, letters, words, (*sources, *targets), joint)
+    return Pairs(name, texts, letters, words, (*sources, *targets), joint)
 
 
 def _ids(vocabulary: list[str]) -> dict[str, int]:

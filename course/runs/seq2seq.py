@@ -40,6 +40,7 @@ __all__ = [
     "PLAIN",
     "SEEDS",
     "STEPS",
+    "WIDTHS",
     "Model",
     "Run",
     "Score",
@@ -51,10 +52,14 @@ __all__ = [
 ]
 
 SEEDS = 5
-INPUTS, HIDDEN, BATCH = 32, 48, 64  # D, H, and pairs in a batch
-STEPS, STRETCH = 2000, 50  # batches; and for how many of them the teacher's chance stays the same
+INPUTS, HIDDEN, BATCH = 32, 56, 64  # D, H, and pairs in a batch
+WIDTHS = (40, 80)  # other H
+STEPS, STRETCH = 1500, 50  # batches; and for how many of them the teacher's chance stays the same
 PEAK, WARMUP, LONGEST = 0.005, 50, 1.0  # rate, batches until it is reached, length that gradients are cut to
-EDGES = (0, 15, 25, 35, 45, 55, 70)  # of the bins of input lengths: from, and up to but not with
+EDGES = {  # of the bins of input lengths, in letters: from, and up to but not with
+    "numbers": (0, 20, 25, 30, 35, 40, 45, 50, 55, 70),
+    "dates": (0, 12, 14, 16, 18, 20, 24, 28, 40),
+}
 FEEDS = ("truth", "weaned")
 
 
@@ -62,18 +67,18 @@ FEEDS = ("truth", "weaned")
 class Model:
     """A way to turn sequences into sequences.
 
-    init   (rng, how many letters, how many words) -> net.
+    init   (rng, how many letters, how many words, how many hidden units) -> net.
     loss   (net, *batch of `course.pairs`, what the decoder is fed or None) -> (loss, gradients in the shape of net).
     begin  (net, sources, source_lengths) -> (step, state), as `greedy_decode` takes them.
     """
 
-    init: Callable[[np.random.Generator, int, int], Net]
+    init: Callable[[np.random.Generator, int, int, int], Net]
     loss: Callable[..., tuple[float, Net]]
     begin: Callable[[Net, Array, Array], tuple[Speak, State]]
 
 
-def _init(rng: np.random.Generator, letters: int, words: int) -> Net:
-    return seq2seq.seq2seq_init(rng, letters, words, INPUTS, HIDDEN, np.float32)
+def _init(rng: np.random.Generator, letters: int, words: int, hidden: int) -> Net:
+    return seq2seq.seq2seq_init(rng, letters, words, INPUTS, hidden, np.float32)
 
 
 def _begin(net: Net, sources: Array, lengths: Array) -> tuple[Speak, State]:
@@ -94,12 +99,13 @@ def learn(
     data: pairs.Pairs,
     seed: int,
     feed: str = "truth",
+    hidden: int = HIDDEN,
     steps: int = STEPS,
     report: Callable[..., Any] = lambda run, numbers: None,
 ) -> Net:
     """Train a net. Fed "truth", it always hears the right words; "weaned", its own ever more often, then alone."""
     rng = np.random.default_rng(seed)
-    net = model.init(rng, len(data.letters), len(data.words))
+    net = model.init(rng, len(data.letters), len(data.words), hidden)
     schedule = partial(schedules.warmup_cosine, total=steps, peak=PEAK, warmup=min(WARMUP, steps - 1))
     run = new_run(flat(net), rng)
     for begin in range(0, steps, STRETCH):
@@ -129,7 +135,7 @@ class Score:
     exact   share of outputs that are right from the first word to the end.
     edits   mean edit distance to the right output, in words (of dates: in characters).
     bleu    of all outputs, 0 to 100, without smoothing.
-    right   how many are right in each bin of input lengths, between the EDGES.
+    right   how many are right in each bin of input lengths, between the task's EDGES.
     tested  how many there are in each.
     """
 
@@ -154,13 +160,13 @@ def judge(model: Model, net: Net, data: pairs.Pairs, pick: Array | None = None) 
     said, wanted = answers(model, net, data, pick), data.wanted(pick)
     hits = np.array([s == w for s, w in zip(said, wanted, strict=True)])
     edits = [edit_distance.edit_distance(s, w) for s, w in zip(said, wanted, strict=True)]
-    lengths = data.whole[1][pick]
+    lengths, edges = data.whole[1][pick], EDGES[data.name]
     return Score(
         exact=round(float(hits.mean()), 4),
         edits=round(float(np.mean(edits)), 4),
         bleu=round(bleu.bleu(said, wanted), 3),
-        right=np.histogram(lengths[hits], EDGES)[0].tolist(),
-        tested=np.histogram(lengths, EDGES)[0].tolist(),
+        right=np.histogram(lengths[hits], edges)[0].tolist(),
+        tested=np.histogram(lengths, edges)[0].tolist(),
     )
 
 
@@ -169,10 +175,11 @@ def judge(model: Model, net: Net, data: pairs.Pairs, pick: Array | None = None) 
 
 @dataclass(frozen=True)
 class Setting:
-    """One training run: task, what the decoder is fed, seed."""
+    """One training run: task, what the decoder is fed, H, seed."""
 
     task: str
     feed: str
+    hidden: int
     seed: int
 
 
@@ -186,15 +193,16 @@ class Run(Setting, Score):
 def train_one(setting: Setting) -> Run:
     """Train and judge one net."""
     began, data = time.perf_counter(), pairs.TASKS[setting.task]()
-    score = judge(PLAIN, learn(PLAIN, data, setting.seed, setting.feed), data)
+    score = judge(PLAIN, learn(PLAIN, data, setting.seed, setting.feed, setting.hidden), data)
     return Run(**asdict(setting), **asdict(score), seconds=round(time.perf_counter() - began, 1))
 
 
 def jobs() -> Iterator[Setting]:
     """Every run, the one that the chapter needs most first."""
-    for task, feed in (("numbers", "truth"), ("dates", "truth"), ("numbers", "weaned"), ("dates", "weaned")):
+    plain = ("numbers", "truth", HIDDEN), ("dates", "truth", HIDDEN), ("numbers", "weaned", HIDDEN)
+    for kind in (*plain, *(("numbers", "truth", hidden) for hidden in WIDTHS)):
         for seed in range(SEEDS):
-            yield Setting(task, feed, seed)
+            yield Setting(*kind, seed)
 
 
 # What the outcome of a run depends on, chapter 17's included, beside this module.
@@ -212,7 +220,7 @@ CODE = (
 
 
 def _tell(run: Run) -> str:
-    return f"{run.task}, fed {run.feed}: {run.exact:.1%} right"
+    return f"{run.task}, fed {run.feed}, {run.hidden} units: {run.exact:.1%} right"
 
 
 LOG = Log("seq2seq", "16-seq2seq", jobs, train_one, Setting, Run, CODE, _tell)

@@ -630,7 +630,7 @@ def _pair_calls(dtype: Any) -> dict[str, Callable[[], Call]]:
 
     return {
         "seq2seq.seq2seq_init": lambda: (seq2seq_init, (rng(3), 4, 6, 2, 5, dtype)),
-        "seq2seq.encode": lambda: (encode, (encoder, sources, n)),
+        "seq2seq.encode": lambda: (_first(encode), (encoder, sources, n)),
         "seq2seq.encode_backward": lambda: (
             encode_backward,
             (encoder, case.dhs * inside, case.dstate, encode(encoder, sources, n)[2]),

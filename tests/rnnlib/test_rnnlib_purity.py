@@ -37,6 +37,8 @@ NO_FLOAT32 = {
     "reber.reber_encode",
     "reber.predict_next",
     "runs.run_to_arrays",
+    "seq2seq.greedy_decode",
+    "seq2seq.scheduled_inputs",
     "xor.temporal_xor",
 }
 
