@@ -39,6 +39,11 @@ NO_FLOAT32 = {
     "runs.run_to_arrays",
     "seq2seq.greedy_decode",
     "seq2seq.scheduled_inputs",
+    "ngrams.ngram_counts",
+    "ngrams.ngram_log_probs",
+    "ngrams.ngram_probabilities",
+    "sampling.sample",
+    "vocabulary.to_ids",
     "xor.temporal_xor",
 }
 
