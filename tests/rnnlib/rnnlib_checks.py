@@ -17,8 +17,10 @@ import rnnlib
 from rnnlib.activations import sigmoid
 from rnnlib.batching import bucket, mask_from_lengths, masked_mean_loss, pad
 from rnnlib.beam import beam_search
+from rnnlib.beam_decode import beam_decode, length_penalty
 from rnnlib.bidirectional import bidirectional, bidirectional_backward, reverse_sequences
 from rnnlib.bio import bio_allowed, forbid, span_f1, spans
+from rnnlib.bleu import bleu
 from rnnlib.bptt import backward_through_time, truncated_bptt
 from rnnlib.causal import can_see, stream_outputs
 from rnnlib.checkpointing import checkpointed_bptt
@@ -38,6 +40,7 @@ from rnnlib.crf import (
 )
 from rnnlib.diagnostics import elman_jacobian, gradient_norm_profile, product_norms, state_jacobian
 from rnnlib.dropout import variational_dropout, variational_dropout_backward
+from rnnlib.edit_distance import edit_distance
 from rnnlib.elman import elman_init, elman_step, elman_step_backward
 from rnnlib.embedding import embed, embed_backward, embedding_init
 from rnnlib.fused import elman_backward, elman_forward, gru_backward, gru_forward, lstm_backward, lstm_forward
@@ -87,6 +90,17 @@ from rnnlib.sampling import nucleus, sample, temper, top_k
 from rnnlib.scan import scan, scan_chunks
 from rnnlib.scheduled_sampling import choose_input
 from rnnlib.schedules import teacher_chance, warmup_cosine
+from rnnlib.seq2seq import (
+    add_grads,
+    decode_step,
+    decode_step_backward,
+    encode,
+    encode_backward,
+    greedy_decode,
+    scheduled_inputs,
+    seq2seq_init,
+    seq2seq_loss,
+)
 from rnnlib.sequence import initial_state, initial_state_backward, rnn_forward
 from rnnlib.stacked import stacked, stacked_backward
 from rnnlib.stateful import stateful_batches
@@ -337,6 +351,7 @@ def calls(dtype: Any = np.float64) -> dict[str, Callable[[], Call]]:
     table |= _cell_calls(dtype) | _stream_calls(dtype) | _training_calls(dtype)
     table |= _labeling_calls(dtype)
     table |= _language_calls(dtype)
+    table |= _pair_calls(dtype)
     for phi in PHIS:
         step, back = partial(elman_step, phi=phi), partial(elman_step_backward, phi=phi)
         table |= {
@@ -650,6 +665,44 @@ def _labeling_calls(dtype: Any) -> dict[str, Callable[[], Call]]:
             crf_tagger_loss,
             (run, run_back, net, case.xs, labels, lengths, cell.state),
         ),
+    }
+
+
+def _pair_calls(dtype: Any) -> dict[str, Callable[[], Call]]:
+    """Calls of what turns sequences into sequences: 3 pairs, letters of 4 kinds, words of 6, D = 2, H = 5."""
+    rng = np.random.default_rng
+    net = seq2seq_init(rng(3), 4, 6, 2, 5, dtype)
+    encoder, decoder = net["encoder"], net["decoder"]
+    sources, targets = rng(4).integers(4, size=(7, 3)), rng(5).integers(6, size=(5, 3))
+    n, m = np.array([3, 7, 1]), np.array([5, 2, 4])
+    case = make_case(Sizes(7, 3, 2, 5, 6), dtype=dtype)
+    said, wanted = [[1, 2, 3, 4, 5], [1, 1]], [[1, 2, 3, 4, 4, 5], [1, 2, 1]]
+    inside = (np.arange(7)[:, None] < n)[..., None].astype(dtype)
+
+    def speak(words: Array, state: State) -> tuple[Array, State]:
+        return decode_step(decoder, words, state)[:2]
+
+    return {
+        "seq2seq.seq2seq_init": lambda: (seq2seq_init, (rng(3), 4, 6, 2, 5, dtype)),
+        "seq2seq.encode": lambda: (_first(encode), (encoder, sources, n)),
+        "seq2seq.encode_backward": lambda: (
+            encode_backward,
+            (encoder, case.dhs * inside, case.dstate, encode(encoder, sources, n)[2]),
+        ),
+        "seq2seq.decode_step": lambda: (decode_step, (decoder, targets[0], case.state)),
+        "seq2seq.decode_step_backward": lambda: (
+            decode_step_backward,
+            (decoder, case.logits[0], case.dstate, decode_step(decoder, targets[0], case.state)[2]),
+        ),
+        "seq2seq.seq2seq_loss": lambda: (seq2seq_loss, (net, sources, n, targets, m)),
+        "seq2seq.seq2seq_loss[fed]": lambda: (seq2seq_loss, (net, sources, n, targets, m, targets[1:])),
+        "seq2seq.greedy_decode": lambda: (greedy_decode, (speak, case.state, 1, 2, 4)),
+        "seq2seq.scheduled_inputs": lambda: (scheduled_inputs, (speak, case.state, targets, 0.5, rng(6))),
+        "seq2seq.add_grads": lambda: (add_grads, (net, net)),
+        "edit_distance.edit_distance": lambda: (edit_distance, (said[0], wanted[0])),
+        "bleu.bleu": lambda: (bleu, (said, wanted, "exp")),
+        "beam_decode.length_penalty": lambda: (length_penalty, (7, 0.6)),
+        "beam_decode.beam_decode": lambda: (beam_decode, (speak, (case.state[0][:1],), 1, 2, 3, 4)),
     }
 
 

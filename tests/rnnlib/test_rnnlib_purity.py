@@ -32,8 +32,8 @@ NO_FLOAT32 = {
     "batching.mask_from_lengths",
     "bio.bio_allowed",
     "causal.can_see",
-    "gradcheck.numerical_gradient",
     "gradcheck.gradient_check",
+    "gradcheck.numerical_gradient",
     "metrics.confusion_matrix",
     "ngrams.ngram_counts",
     "ngrams.ngram_log_probs",
@@ -42,6 +42,8 @@ NO_FLOAT32 = {
     "reber.predict_next",
     "runs.run_to_arrays",
     "sampling.sample",
+    "seq2seq.greedy_decode",
+    "seq2seq.scheduled_inputs",
     "vocabulary.to_ids",
     "xor.temporal_xor",
 }
