@@ -1,14 +1,13 @@
-"""Attention is PyTorch's to 1e-10, forward and back; padding takes no part in it; the decoders are sums of their parts."""
+"""Attention is PyTorch's to 1e-10, forward and back, and padding takes no part in it."""
 
 import itertools
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from rnnlib_checks import EXACT, assert_all_close, assert_close
+from rnnlib_checks import assert_all_close, assert_close
 
 from rnnlib import attention
 from rnnlib.alignment import alignment_error_rate
@@ -122,7 +121,11 @@ def test_one_step_of_attention_is_scaled_dot_product_attention(sizes: tuple[int,
 def test_concat_is_additive_with_its_matrices_on_top_of_each_other() -> None:
     """W [q; k] = W_q q + W_k k: the two scores are one."""
     rng = np.random.default_rng(2)
-    params, query, keys = _weights(rng, "additive", 3, 4, 5), rng.standard_normal((2, 3)), rng.standard_normal((6, 2, 4))
+    params, query, keys = (
+        _weights(rng, "additive", 3, 4, 5),
+        rng.standard_normal((2, 3)),
+        rng.standard_normal((6, 2, 4)),
+    )
     joined = {"W": np.concatenate([params["W_q"], params["W_k"]]), "v": params["v"]}
     assert_close("scores", concat_score(joined, query, keys)[0], additive_score(params, query, keys)[0])
 
