@@ -1,11 +1,13 @@
-"""How many numbers a net has to learn: of any parameter dict, and of two kinds of net by formula.
+"""How many numbers a net has to learn: of any parameter dict, and of two kinds of net by formula; one dict of many.
 
 Chapter: 01-intuition
 """
 
+from typing import Any
+
 from rnnlib.types import Params
 
-__all__ = ["count_parameters", "recurrent_size", "window_mlp_size"]
+__all__ = ["count_parameters", "flat", "nested", "recurrent_size", "window_mlp_size"]
 
 
 def count_parameters(params: Params) -> int:
@@ -55,3 +57,45 @@ def recurrent_size(inputs: int, hidden: int, outputs: int) -> int:
     Chapter: 01-intuition. Equation: recurrent-size.
     """
     return (inputs + hidden + 1) * hidden + (hidden + 1) * outputs
+
+
+def flat(net: Any) -> Params:
+    """One parameter dict of a net that is made of several, so that any optimizer takes it; the arrays are the same.
+
+    Parameters
+    ----------
+    net  dicts and tuples of dicts, with arrays at the bottom.
+
+    Returns
+    -------
+    {"cell/W_xh": ..., "cell/W_hh": ..., "out/W_hy": ...}; a part of a tuple has its number for a name.
+
+    Chapter: 13-classification.
+    """
+    parts = net.items() if isinstance(net, dict) else enumerate(net)
+    params: Params = {}
+    for name, part in parts:
+        inner = flat(part) if isinstance(part, dict | tuple) else {"": part}
+        params |= {f"{name}/{key}" if key else str(name): array for key, array in inner.items()}
+    return params
+
+
+def nested(params: Params) -> Any:
+    """The net that `flat` made one dict of.
+
+    Examples
+    --------
+    >>> nested({"cell/0/b_h": 1, "cell/1/b_h": 2, "out/b_y": 3})
+    {'cell': ({'b_h': 1}, {'b_h': 2}), 'out': {'b_y': 3}}
+
+    Chapter: 13-classification.
+    """
+    parts: dict[str, Any] = {}
+    for path, array in params.items():
+        name, _, rest = path.partition("/")
+        if rest:
+            parts.setdefault(name, {})[rest] = array
+        else:
+            parts[name] = array
+    net = {name: nested(part) if isinstance(part, dict) else part for name, part in parts.items()}
+    return tuple(net.values()) if list(net) == [str(i) for i in range(len(net))] else net

@@ -1,0 +1,122 @@
+"""Pairs of sequences as padded batches of ids: German number words and English ones, written dates and ISO dates.
+
+The input is read letter by letter, as it stands. What is written are words for numbers ("twenty", "seven": the hyphens
+and commas are left out) and characters for dates. Ids 0, 1, 2 are padding, start and end on both sides; a target
+begins with the start and ends with the end. What a pair's input looks like stands in no other pair, so that the test
+part holds nothing that was trained on.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from rnnlib.batching import pad
+from rnnlib.types import Array
+
+__all__ = ["END", "PAD", "START", "TASKS", "Batch", "Pairs", "date_pairs", "number_pairs"]
+
+SPECIALS = ("<pad>", "<start>", "<end>")
+PAD, START, END = range(3)
+TEST, VALID = 1000, 500  # pairs; the rest is for training
+Batch = tuple[Array, Array, Array, Array]  # sources (S, B), source_lengths (B,), targets (T, B), target_lengths (B,)
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """A task: its pairs in random order, as texts and as ids, and which of them are for what."""
+
+    texts: list[tuple[str, list[str]]]  # what is read, and the tokens to be written
+    letters: list[str]  # the encoder's vocabulary
+    words: list[str]  # the decoder's vocabulary
+    whole: Batch
+    joint: str = " "  # what stands between two tokens of the output
+
+    @property
+    def test(self) -> Array:
+        """The numbers of the pairs that a net is judged by."""
+        return np.arange(TEST)
+
+    @property
+    def valid(self) -> Array:
+        """The numbers of the pairs for decisions along the way."""
+        return np.arange(TEST, TEST + VALID)
+
+    @property
+    def train(self) -> Array:
+        """The numbers of all other pairs."""
+        return np.arange(TEST + VALID, len(self.texts))
+
+    def batch(self, pick: Array) -> Batch:
+        """The picked pairs, with no more padding than the longest of them asks for."""
+        sources, source_lengths, targets, target_lengths = self.whole
+        n, m = source_lengths[pick], target_lengths[pick]
+        return sources[: n.max(), pick], n, targets[: m.max(), pick], m
+
+    def read(self, text: str) -> Batch:
+        """A batch of one from any text, with an empty target; a letter that is not in the vocabulary is a KeyError."""
+        source = np.array([[_ids(self.letters)[letter]] for letter in text])
+        return source, np.array([len(text)]), np.array([[START], [END]]), np.array([2])
+
+    def wanted(self, pick: Array) -> list[list[int]]:
+        """The ids to be written for each of the picked pairs, without start and end."""
+        _, _, targets, lengths = self.whole
+        return [targets[1 : lengths[b] - 1, b].tolist() for b in pick]
+
+    def write(self, ids: Sequence[int]) -> str:
+        """Ids of the output as text."""
+        return self.joint.join(self.words[i] for i in ids)
+
+
+@cache
+def number_pairs(count: int = 10_000, largest: int = 999_999) -> Pairs:
+    """Numbers from 1 on, about as many of each order of magnitude as there are: letters in, words out."""
+    rng, numbers = np.random.default_rng(16), {}
+    while len(numbers) < count:
+        numbers[int(np.exp(rng.uniform(0, np.log(largest + 1))))] = None
+    pairs = _number_words(list(numbers))
+    return _pairs([(german, english.replace("-", " ").replace(",", "").split()) for german, english in pairs], " ")
+
+
+@cache
+def date_pairs(count: int = 10_000) -> Pairs:
+    """Days of two centuries as seven languages write them: letters in, the characters of an ISO date out."""
+    written = dict(_dates(np.random.default_rng(17), 2 * count))
+    return _pairs([(text, list(iso)) for text, iso in list(written.items())[:count]], "")
+
+
+TASKS = {"numbers": number_pairs, "dates": date_pairs}
+
+
+def _pairs(texts: list[tuple[str, list[str]]], joint: str) -> Pairs:
+    texts = [texts[i] for i in np.random.default_rng(18).permutation(len(texts))]
+    letters, words = ([*SPECIALS, *sorted(set().union(*side))] for side in zip(*texts, strict=True))
+    to_letters, to_words = _ids(letters), _ids(words)
+    sources = pad([np.array([to_letters[letter] for letter in text]) for text, _ in texts], PAD)
+    targets = pad([np.array([START, *(to_words[word] for word in answer), END]) for _, answer in texts], PAD)
+    return Pairs(texts, letters, words, (*sources, *targets), joint)
+
+
+def _ids(vocabulary: list[str]) -> dict[str, int]:
+    return {symbol: i for i, symbol in enumerate(vocabulary)}
+
+
+def _number_words(numbers: list[int]) -> list[tuple[str, str]]:
+    from num2words import num2words
+
+    return [(num2words(number, lang="de"), num2words(number, lang="en")) for number in numbers]
+
+
+def _dates(rng: np.random.Generator, count: int) -> list[tuple[str, str]]:
+    from datetime import date, timedelta
+
+    from babel.dates import format_date
+
+    forms, locales = ("medium", "long", "full"), ("en_US", "en_GB", "de_DE", "fr_FR", "es_ES", "nl_NL", "sv_SE")
+    days = [date(1900, 1, 1) + timedelta(days=int(day)) for day in rng.integers(73_049, size=count)]
+    choices = rng.integers((len(forms), len(locales)), size=(count, 2))
+    return [
+        (format_date(day, forms[form], locale=locales[locale]).lower(), day.isoformat())
+        for day, (form, locale) in zip(days, choices, strict=True)
+    ]
