@@ -61,9 +61,9 @@ def _torch_step(way: str, params: Any, x: Any, state: Any, keys: Any, mask: Any)
     h, o = state
     if way == "luong":
         h = _gru(params["cell"], torch.cat([x, o], dim=1), h)
-        context, weights = _read(params["score"], h, keys, mask)
+        context, weights = _read(params.get("score", {}), h, keys, mask)
     else:
-        context, weights = _read(params["score"], h, keys, mask)
+        context, weights = _read(params.get("score", {}), h, keys, mask)
         h = _gru(params["cell"], torch.cat([x, context], dim=1), h)
     return h, torch.tanh(torch.cat([context, h], dim=1) @ params["combine"]["W_c"]), weights
 

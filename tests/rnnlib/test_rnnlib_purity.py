@@ -18,6 +18,7 @@ every_call = pytest.mark.parametrize("name", NAMES)
 NEW = ("batching.", "losses.", "packing.unpack", "padded.", "sequence.initial", "hopfield.", "xor.")
 # These work in float64 only and refuse anything else, or hold no floating numbers.
 NO_FLOAT32 = {
+    "attention.local_window",
     "batching.bucket",
     "batching.mask_from_lengths",
     "causal.can_see",
