@@ -7,7 +7,7 @@ WORKERS ?= 2
 export OMP_NUM_THREADS := 1
 export PATH := $(abspath $(VENV)/bin):$(PATH)
 
-.PHONY: help book serve lab exercises exercises-current test test-site test-grading red-team lint format bench bench-grading train demo mutants lock clean
+.PHONY: help book serve lab exercises exercises-current test test-site test-grading red-team lint format bench bench-grading data train demo mutants lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -21,7 +21,7 @@ $(READY): requirements.txt pyproject.toml
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $@
 
-book: $(READY)  ## build the site to _build/html
+book: data  ## build the site to _build/html
 	$(VENV)/bin/jupyter-book build book --config _config.yml -W -n --keep-going
 	@echo "The book is in _build/html: open _build/html/index.html in a browser, or run 'make serve'."
 
@@ -38,7 +38,7 @@ exercises: $(READY)  ## make the learners' notebooks and the check data from sol
 exercises-current: $(READY)  ## fail if they are not what the sources make
 	$(PY) -m course build --check
 
-test: $(READY)  ## run all tests but those that read the built site and those that grade notebooks
+test: data  ## run all tests but those that read the built site and those that grade notebooks
 	$(PY) -m pytest -n $(WORKERS) -m "not site and not grading"
 
 test-grading: $(READY)  ## run the tests that grade notebooks, most of them in sandboxes (Linux with bubblewrap)
@@ -68,7 +68,10 @@ bench: $(READY)  ## measure speed and memory against PyTorch, in ratios (WRITE=1
 bench-grading: $(READY)  ## measure `course grade` beside nbgrader (Linux with bubblewrap; WRITE=1 keeps the figures for the guide)
 	$(PY) -m benchmarks.bench_grading $(if $(WRITE),--write)
 
-train: $(READY)  ## make the long runs that chapter 11 draws from, as far as its log lacks them (some twenty minutes)
+data: $(READY)  ## fetch the data sets that the book reads (once; kept in the user's cache folder)
+	$(PY) -m course data
+
+train: data  ## make the long runs that chapters draw from, as far as their logs lack them (all of them: over an hour)
 	$(PY) -m course train
 
 demo: $(READY)  ## make a class of submissions and a notebook of each chapter, grade them with nbgrader

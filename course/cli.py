@@ -157,6 +157,43 @@ def doctor() -> None:
         raise typer.Exit(FAILED)
 
 
+@app.command()
+def data(
+    names: Annotated[list[str] | None, typer.Argument(help="Data sets; none: all that the book reads.")] = None,
+) -> None:
+    """Fetch the data sets that the book reads, each once; what is here already, and whole, stays."""
+    from rich.progress import Progress as Bars
+
+    from course.archives import FetchError, cache_dir
+    from course.datasets import ARCHIVES, fetch_archive
+
+    unknown = [name for name in names or [] if name not in ARCHIVES]
+    if unknown:
+        raise _stop(f"no data set {', '.join(unknown)}; there are {', '.join(ARCHIVES)}")
+    wanted = names or list(ARCHIVES)
+    faults = []
+    with Bars(console=console, transient=True) as bars:
+        bar = bars.add_task("Fetching", total=sum(ARCHIVES[name].megabytes for name in wanted))
+        for name in wanted:
+            bars.update(bar, description=f"{name}, {ARCHIVES[name].megabytes} MB")
+            try:
+                state = "fetched" if fetch_archive(name) else "here already"
+            except FetchError as error:
+                state = "[red]not fetched[/red]"
+                faults.append(f"{name}: {error}")
+            console.print(f"{name}: {state}. {ARCHIVES[name].what}, from {ARCHIVES[name].origin}.", soft_wrap=True)
+            bars.advance(bar, ARCHIVES[name].megabytes)
+    for fault in faults:
+        console.print(f"[red]{escape(fault)}[/red]", soft_wrap=True)
+    if faults:
+        raise _stop(
+            "Check that `pip` can reach its index, and for brown that Node.js is installed (`npm`); then run "
+            "`course data` again: it goes on with what is missing.",
+            FAILED,
+        )
+    console.print(f"All of it is in {escape(str(cache_dir() / 'data'))}.", soft_wrap=True)
+
+
 # --- instructors
 
 app.command("grade")(grade_command)
@@ -227,25 +264,36 @@ def mutants(
 
 
 @app.command()
-def train() -> None:
-    """Make the long runs that chapter 11 draws from, as far as their log lacks them; some twenty minutes in all."""
+def train(
+    names: Annotated[list[str] | None, typer.Argument(help="Logs, such as long_range; none: all.")] = None,
+) -> None:
+    """Make the long runs that chapters draw from, as far as their logs lack them; stopped, it goes on where it was."""
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bars
 
+    from course.datasets import DatasetError
+    from course.runs.log import logs
     from course.sources import ROOT
-    from course.train import LOG, jobs, missing, train_all
 
-    total, todo = len(list(jobs())), len(missing())
-    if not todo:
-        console.print(f"All {total} runs are in {LOG.relative_to(ROOT)}, and current.")
-        return
+    found = logs()
+    unknown = [name for name in names or [] if name not in found]
+    if unknown:
+        raise _stop(f"no log {', '.join(unknown)}; there are {', '.join(found)}")
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Bars(*columns, console=console, transient=True) as bars:
-        bar = bars.add_task("Training", total=total, completed=total - todo)
-        for run in train_all():
-            told = "solved" if run.solved else "not solved"
-            bars.update(bar, advance=1, description=f"{run.task} {run.length}, {run.kind}: {told}")
-    console.print(f"{todo} runs made; {LOG.relative_to(ROOT)} holds all {total}.")
+    for log in (found[name] for name in names or found):
+        total, todo = len(list(log.settings())), len(log.missing())
+        where = log.path.relative_to(ROOT)
+        if not todo:
+            console.print(f"{log.name}: all {total} runs are in {where}, and current.")
+            continue
+        with Bars(*columns, console=console, transient=True) as bars:
+            bar = bars.add_task(log.name, total=total, completed=total - todo)
+            try:
+                for run in log.make():
+                    bars.update(bar, advance=1, description=f"{log.name}: {log.tell(run)}")
+            except DatasetError as error:
+                raise _stop(str(error)) from None
+        console.print(f"{log.name}: {todo} runs made; {where} holds all {total}.")
 
 
 @app.command()

@@ -35,11 +35,13 @@ from sphinx.util.docutils import SphinxDirective
 from sphinx_external_toc.collectors import TocTreeCollectorWithStyles
 
 from course import study, vendor
+from course.archives import FetchError
 from course.exercises import Exercise
 
 __all__ = ["copy_exercises", "execution_digest", "released_exercises", "setup"]
 
 LOGGER = logging.getLogger(__name__)
+_IMPORTS = re.compile(r"^from (course[.\w]*) import (\([^)]*\)|.*)", re.MULTILINE)
 CHAPTER = re.compile(r"(?:exercises/)?(\d\d)-[\w-]+")
 RUNS_IN_CELLS = ("numpy", "matplotlib", "torch", "keras")
 
@@ -221,7 +223,7 @@ def _add_static_files(app: Sphinx) -> None:
         return
     try:
         mathjax = vendor.mathjax()
-    except vendor.VendorError as error:
+    except FetchError as error:
         raise ExtensionError(str(error)) from error
     assets = Path(app.outdir).parent / "study"
     study.write_assets(assets)
@@ -266,11 +268,26 @@ def _renumber(env: BuildEnvironment, docname: str, numbers: dict[str, Any], chap
             holder["secnumber"] = [chapter, *holder["secnumber"][1:]]
 
 
+def _helpers(root: Path) -> set[Path]:
+    """The modules of `course` that pages import, and those that such a module imports in turn."""
+    found: set[Path] = set()
+    todo = sorted((root / "book").glob("*.md"))
+    while todo:
+        text = todo.pop().read_text(encoding="utf-8")
+        names = {f"{where}.{name}" for where, what in _IMPORTS.findall(text) for name in re.findall(r"\w+", what)}
+        names |= {where for where, _ in _IMPORTS.findall(text)}
+        paths = {root.joinpath(*name.split(".")).with_suffix(".py") for name in names}
+        fresh = {path for path in paths if path.is_file()} - found
+        found |= fresh
+        todo += sorted(fresh)
+    return found
+
+
 def execution_digest(root: Path) -> str:
     """A short hash of everything but the cells that decides what a cell puts out."""
     digest = hashlib.sha256()
-    runs = [root / "course" / name for name in ("figures.py", "long_range.py")]
-    for path in [*sorted((root / "rnnlib").rglob("*.py")), *runs, *sorted((root / "book" / "_data").glob("*.json"))]:
+    library, logs = (root / "rnnlib").rglob("*.py"), (root / "book" / "_data").glob("*.json")
+    for path in sorted({*library, *_helpers(root), *logs}):
         digest.update(path.read_bytes())
     for name in RUNS_IN_CELLS:
         try:

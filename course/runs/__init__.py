@@ -1,0 +1,1 @@
+"""Long runs that chapters draw from: one module for each log, all made by `course train`."""
