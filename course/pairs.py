@@ -12,6 +12,7 @@ from functools import cache
 
 import numpy as np
 
+from course import datasets
 from rnnlib.batching import pad
 from rnnlib.types import Array
 
@@ -27,6 +28,7 @@ Batch = tuple[Array, Array, Array, Array]  # sources (S, B), source_lengths (B,)
 class Pairs:
     """A task: its pairs in random order, as texts and as ids, and which of them are for what."""
 
+    name: str
     texts: list[tuple[str, list[str]]]  # what is read, and the tokens to be written
     letters: list[str]  # the encoder's vocabulary
     words: list[str]  # the decoder's vocabulary
@@ -72,51 +74,33 @@ class Pairs:
 @cache
 def number_pairs(count: int = 10_000, largest: int = 999_999) -> Pairs:
     """Numbers from 1 on, about as many of each order of magnitude as there are: letters in, words out."""
-    rng, numbers = np.random.default_rng(16), {}
+    rng = np.random.default_rng(16)
+    numbers: dict[int, None] = {}
     while len(numbers) < count:
         numbers[int(np.exp(rng.uniform(0, np.log(largest + 1))))] = None
-    pairs = _number_words(list(numbers))
-    return _pairs([(german, english.replace("-", " ").replace(",", "").split()) for german, english in pairs], " ")
+    pairs = datasets.number_words(numbers)
+    texts = [(german, english.replace("-", " ").replace(",", "").split()) for german, english in pairs]
+    return _pairs("numbers", texts, " ")
 
 
 @cache
 def date_pairs(count: int = 10_000) -> Pairs:
     """Days of two centuries as seven languages write them: letters in, the characters of an ISO date out."""
-    written = dict(_dates(np.random.default_rng(17), 2 * count))
-    return _pairs([(text, list(iso)) for text, iso in list(written.items())[:count]], "")
+    written = dict(datasets.dates(np.random.default_rng(17), 2 * count))
+    return _pairs("dates", [(text, list(iso)) for text, iso in list(written.items())[:count]], "")
 
 
 TASKS = {"numbers": number_pairs, "dates": date_pairs}
 
 
-def _pairs(texts: list[tuple[str, list[str]]], joint: str) -> Pairs:
+def _pairs(name: str, texts: list[tuple[str, list[str]]], joint: str) -> Pairs:
     texts = [texts[i] for i in np.random.default_rng(18).permutation(len(texts))]
     letters, words = ([*SPECIALS, *sorted(set().union(*side))] for side in zip(*texts, strict=True))
     to_letters, to_words = _ids(letters), _ids(words)
     sources = pad([np.array([to_letters[letter] for letter in text]) for text, _ in texts], PAD)
     targets = pad([np.array([START, *(to_words[word] for word in answer), END]) for _, answer in texts], PAD)
-    return Pairs(texts, letters, words, (*sources, *targets), joint)
+    return Pairs(name, texts, letters, words, (*sources, *targets), joint)
 
 
 def _ids(vocabulary: list[str]) -> dict[str, int]:
     return {symbol: i for i, symbol in enumerate(vocabulary)}
-
-
-def _number_words(numbers: list[int]) -> list[tuple[str, str]]:
-    from num2words import num2words
-
-    return [(num2words(number, lang="de"), num2words(number, lang="en")) for number in numbers]
-
-
-def _dates(rng: np.random.Generator, count: int) -> list[tuple[str, str]]:
-    from datetime import date, timedelta
-
-    from babel.dates import format_date
-
-    forms, locales = ("medium", "long", "full"), ("en_US", "en_GB", "de_DE", "fr_FR", "es_ES", "nl_NL", "sv_SE")
-    days = [date(1900, 1, 1) + timedelta(days=int(day)) for day in rng.integers(73_049, size=count)]
-    choices = rng.integers((len(forms), len(locales)), size=(count, 2))
-    return [
-        (format_date(day, forms[form], locale=locales[locale]).lower(), day.isoformat())
-        for day, (form, locale) in zip(days, choices, strict=True)
-    ]

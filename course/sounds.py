@@ -27,4 +27,4 @@ def phoneme_pairs() -> Pairs:
     letter_ids, word_ids = ({symbol: i for i, symbol in enumerate(side)} for side in (letters, words))
     sources = pad([np.array([letter_ids[letter] for letter in word]) for word, _ in texts], PAD)
     targets = pad([np.array([START, *(word_ids[sound] for sound in sounds), END]) for _, sounds in texts], PAD)
-    return Pairs(texts, letters, words, (*sources, *targets))
+    return Pairs("phonemes", texts, letters, words, (*sources, *targets))

@@ -21,7 +21,7 @@ from rnnlib.gru import gru_init, gru_step, gru_step_backward
 from rnnlib.losses import cross_entropy
 from rnnlib.output import output_layer, output_layer_backward
 from rnnlib.seq2seq import Net, add_grads, encode, encode_backward, seq2seq_init
-from rnnlib.types import Array, Cache, Params, State
+from rnnlib.types import Array, Params, State
 
 __all__ = [
     "attention_init",
@@ -35,10 +35,11 @@ __all__ = [
 ]
 
 Parts = dict[str, Params]
-AttentionStep = Callable[[Parts, Array, State, Array, Array], tuple[State, Cache]]
+Kept = tuple[Any, ...]  # a cache with the caches of its parts in it
+AttentionStep = Callable[[Parts, Array, State, Array, Array], tuple[State, Kept]]
 
 
-def luong_step(params: Parts, x: Array, state: State, keys: Array, mask: Array) -> tuple[State, Cache]:
+def luong_step(params: Parts, x: Array, state: State, keys: Array, mask: Array) -> tuple[State, Kept]:
     """One step of a decoder that first moves, then looks, and is told at its next step what it saw: input feeding.
 
         h_t = GRU([x_t; o_{t-1}], h_{t-1})     a_t = softmax_m(score(h_t, k))     c_t = sum_s a_{t,s} k_s
@@ -69,7 +70,7 @@ def luong_step(params: Parts, x: Array, state: State, keys: Array, mask: Array) 
     return (h, o), (moved, asked, weights, keys, joined, o)
 
 
-def luong_step_backward(params: Parts, dstate: State, cache: Cache) -> tuple[Array, State, Array, Parts]:
+def luong_step_backward(params: Parts, dstate: State, cache: Kept) -> tuple[Array, State, Array, Parts]:
     """Gradients of `luong_step`.
 
     Parameters
@@ -98,7 +99,7 @@ def luong_step_backward(params: Parts, dstate: State, cache: Cache) -> tuple[Arr
     return dx, (*dstate_prev, do_prev), dkeys + dvalues, grads
 
 
-def bahdanau_step(params: Parts, x: Array, state: State, keys: Array, mask: Array) -> tuple[State, Cache]:
+def bahdanau_step(params: Parts, x: Array, state: State, keys: Array, mask: Array) -> tuple[State, Kept]:
     """One step of a decoder that first looks, from where it stands, then moves with what it saw.
 
         a_t = softmax_m(score(h_{t-1}, k))     c_t = sum_s a_{t,s} k_s     h_t = GRU([x_t; c_t], h_{t-1})
@@ -129,7 +130,7 @@ def bahdanau_step(params: Parts, x: Array, state: State, keys: Array, mask: Arra
     return (h, o), (moved, asked, weights, keys, joined, o)
 
 
-def bahdanau_step_backward(params: Parts, dstate: State, cache: Cache) -> tuple[Array, State, Array, Parts]:
+def bahdanau_step_backward(params: Parts, dstate: State, cache: Kept) -> tuple[Array, State, Array, Parts]:
     """Gradients of `bahdanau_step`.
 
     Parameters

@@ -97,9 +97,15 @@ def classifier_loss(
 
     Parameters
     ----------
-    run, run_back, pool, pool_back  as `classifier_forward` and `classifier_backward` take them.
-    net, inputs, lengths, state     as `classifier_forward` takes them.
-    labels                          (B,), integers in 0 .. K-1: one for each sequence.
+    run        runs a cell; `run_back` is its way back.
+    run_back   takes (params, dhs, dlast, caches), returns (dxs, dstart, grads).
+    pool       such as `pool_max`; `pool_back` is its way back.
+    pool_back  such as `pool_max_backward`.
+    net        "cell", "out", and "embedding" if the inputs are symbols.
+    inputs     symbols (T, B) or vectors (T, B, D); behind the end of a sequence may stand anything.
+    lengths    (B,) integers from 1 to T.
+    state      the state before the first step, as `run` takes it.
+    labels     (B,), integers in 0 .. K-1: one for each sequence.
 
     Returns
     -------
@@ -125,15 +131,19 @@ def input_influence(
 ) -> Array:
     """How much each step speaks for a class: the gradient of the class's score, times the input.
 
-        s_{t,b} = x_{t,b} . dz_{b,k_b} / dx_{t,b}
-
-    To first order, by how much the score would fall if the step's vector were zero.
+        s_{t,b} = x_{t,b} . dz_{b,k} / dx_{t,b}         to first order, what the score loses where x_{t,b} is zero
 
     Parameters
     ----------
-    run, run_back, pool, pool_back  as `classifier_forward` and `classifier_backward` take them.
-    net, inputs, lengths, state     as `classifier_forward` takes them.
-    classes                         k, (B,), integers: for each sequence the class whose score is asked about.
+    run        runs a cell; `run_back` is its way back.
+    run_back   takes (params, dhs, dlast, caches), returns (dxs, dstart, grads).
+    pool       such as `pool_max`; `pool_back` is its way back.
+    pool_back  such as `pool_max_backward`.
+    net        as in the forward pass; so are inputs, lengths, state.
+    inputs     symbols (T, B) or vectors (T, B, D).
+    lengths    (B,) integers from 1 to T.
+    state      before the first step.
+    classes    k, (B,), integers: for each sequence the class whose score is asked about.
 
     Returns
     -------

@@ -17,7 +17,8 @@ def edit_distance(a: Sequence[Any], b: Sequence[Any]) -> int:
 
     Parameters
     ----------
-    a, b  lists, strings or tuples of anything that can be compared; either may be empty.
+    a  n items: a list, a string or a tuple of anything that can be compared; may be empty.
+    b  m items, likewise.
 
     Returns
     -------

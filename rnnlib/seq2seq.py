@@ -277,7 +277,8 @@ def greedy_decode(step: Speak, state: State, start: int, end: int, max_length: i
     if max_length < 1:
         raise ValueError(f"greedy_decode: max_length is {max_length}, expected at least 1")
     words = np.full(len(state[0]), start)
-    running, said = np.ones(len(words), dtype=bool), []
+    running = np.ones(len(words), dtype=bool)
+    said: list[Array] = []
     while running.any() and len(said) < max_length:
         logits, state = step(words, state)
         words = np.where(running, logits.argmax(axis=-1), end)

@@ -1,6 +1,6 @@
 """Long runs of chapter 17: chapter 16's data and budget with attention, and words pronounced letter by letter.
 
-Every net is trained and judged by chapter 16's `learn` and `judge`; only the decoder is another. For number words,
+Every net is trained by chapter 16's `learn`; only the decoder is another. For number words,
 where the truth is known, it is also measured where the net looks.
 """
 
@@ -15,17 +15,31 @@ import numpy as np
 from course import alignments, pairs, sounds
 from course.runs import seq2seq as runner
 from course.runs.log import Log
-from rnnlib import activations, alignment, attention, attention_decoder
+from rnnlib import activations, alignment, attention, attention_decoder, edit_distance
 from rnnlib.attention_decoder import attention_init, attention_seq2seq_loss, attention_weights, next_word
 from rnnlib.batching import mask_from_lengths
 from rnnlib.seq2seq import Net, Speak, encode
 from rnnlib.types import Array, State
 
-__all__ = ["KINDS", "LOG", "MODELS", "TASKS", "Run", "Setting", "alignment_errors", "looks", "train_one"]
+__all__ = [
+    "EDGES",
+    "KINDS",
+    "LOG",
+    "MODELS",
+    "TASKS",
+    "Run",
+    "Setting",
+    "alignment_errors",
+    "looks",
+    "shifted",
+    "train_one",
+]
 
 TASKS = {**pairs.TASKS, "phonemes": sounds.phoneme_pairs}
 FEW = 500  # batches, for a comparison of scores
 STEPS = {"numbers": runner.STEPS, "dates": runner.STEPS, "phonemes": 3000}
+WIDTH = {"numbers": runner.HIDDEN, "dates": runner.HIDDEN, "phonemes": 96}
+EDGES = runner.EDGES | {"phonemes": (0, 4, 6, 8, 10, 12, 15)}
 SHIFTS = range(4)  # letters
 PICTURED = {  # of the first net of a task: beginnings of inputs of the test part
     "dates": ("monday", "dienstag", "viernes"),
@@ -43,8 +57,8 @@ KINDS: dict[str, tuple[str, tuple[Callable[..., Any], Callable[..., Any]]]] = { 
 def _model(kind: str) -> runner.Model:
     score, steps = KINDS[kind]
 
-    def init(rng: np.random.Generator, letters: int, words: int) -> Net:
-        return attention_init(rng, letters, words, runner.INPUTS, runner.HIDDEN, score, np.float32)
+    def init(rng: np.random.Generator, letters: int, words: int, hidden: int) -> Net:
+        return attention_init(rng, letters, words, runner.INPUTS, hidden, score, np.float32)
 
     def loss(net: Net, sources: Array, lengths: Array, targets: Array, counts: Array, fed: Any) -> tuple[float, Net]:
         if fed is not None:
@@ -72,7 +86,7 @@ def looks(kind: str, net: Net, data: pairs.Pairs, pair: int) -> Array:
 
 
 def shifted(weights: Array, letters: int) -> Array:
-    """Weights (words, letters) moved so many letters to the left; what leaves at the front stays at the first letter."""
+    """Weights (words, letters) moved so many letters to the left; what leaves at the front stays at the first one."""
     if not letters:
         return weights
     moved = np.zeros_like(weights)
@@ -117,15 +131,21 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Run(Setting, runner.Score):
-    """What came out.
+class Run(Setting):
+    """What came out, on pairs that the net was not trained on.
 
+    exact    share of answers that are right from the first word to the end.
+    right    how many are right in each bin of input lengths, between the task's EDGES.
+    tested   how many there are in each.
     rate     edit distance of all answers, over the length of all right ones: for phonemes the phoneme error rate.
     aligned  of number words: alignment error rate, with the weights moved to the left by 0, 1, 2, 3 letters.
-    seen     a few inputs: text, right words, what was said, and the weights in percent while it is told the right words.
+    seen     a few inputs: text, right words, what was said, weights in percent while it is told the right words.
     seconds  that it took.
     """
 
+    exact: float
+    right: list[int]
+    tested: list[int]
     rate: float
     aligned: list[float]
     seen: list[Any]
@@ -135,15 +155,20 @@ class Run(Setting, runner.Score):
 def train_one(setting: Setting) -> Run:
     """Train and judge one net."""
     began, data, model = time.perf_counter(), TASKS[setting.task](), MODELS[setting.kind]
-    net = runner.learn(model, data, setting.seed, steps=setting.steps)
-    score, aligned = runner.judge(model, net, data), []
+    net = runner.learn(model, data, setting.seed, hidden=WIDTH[setting.task], steps=setting.steps)
+    said, wanted = runner.answers(model, net, data, data.test), data.wanted(data.test)
+    hits = np.array([s == w for s, w in zip(said, wanted, strict=True)])
+    edits = sum(edit_distance.edit_distance(s, w) for s, w in zip(said, wanted, strict=True))
+    lengths, aligned = data.whole[1][data.test], []
     if setting.task == "numbers":
         moved = (partial(shifted, letters=letters) for letters in SHIFTS)
         aligned = [round(alignment_errors(setting.kind, net, data, data.test, guess), 4) for guess in moved]
     return Run(
         **asdict(setting),
-        **asdict(score),
-        rate=round(score.edits / float(np.mean([len(words) for words in data.wanted(data.test)])), 4),
+        exact=round(float(hits.mean()), 4),
+        right=np.histogram(lengths[hits], EDGES[setting.task])[0].tolist(),
+        tested=np.histogram(lengths, EDGES[setting.task])[0].tolist(),
+        rate=round(edits / sum(map(len, wanted)), 4),
         aligned=aligned,
         seen=_seen(setting, net, data) if setting.seed == 0 else [],
         seconds=round(time.perf_counter() - began, 1),

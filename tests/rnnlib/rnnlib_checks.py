@@ -49,13 +49,16 @@ from rnnlib.attention_decoder import (
 )
 from rnnlib.batching import bucket, mask_from_lengths, masked_mean_loss, pad
 from rnnlib.bidirectional import bidirectional, bidirectional_backward, reverse_sequences
+from rnnlib.bleu import bleu
 from rnnlib.bptt import backward_through_time, truncated_bptt
 from rnnlib.causal import can_see, stream_outputs
 from rnnlib.checkpointing import checkpointed_bptt
+from rnnlib.classifier import classifier_backward, classifier_forward, classifier_loss, input_influence
 from rnnlib.clipping import clip_by_norm, clip_by_value, clipped_step
 from rnnlib.contracts import match_lengths, match_shapes, take
 from rnnlib.diagnostics import elman_jacobian, gradient_norm_profile, product_norms, state_jacobian
 from rnnlib.dropout import variational_dropout, variational_dropout_backward
+from rnnlib.edit_distance import edit_distance
 from rnnlib.elman import elman_init, elman_step, elman_step_backward
 from rnnlib.embedding import embed, embed_backward, embedding_init
 from rnnlib.fused import elman_backward, elman_forward, gru_backward, gru_forward, lstm_backward, lstm_forward
@@ -78,12 +81,14 @@ from rnnlib.lstm_variants import (
     peephole_lstm_step_backward,
 )
 from rnnlib.memory import leaky_average_step, threshold_step
+from rnnlib.metrics import confusion_matrix, macro_f1
 from rnnlib.monitor import gate_saturation, update_ratio
 from rnnlib.optimizers import adam, momentum, rmsprop, sgd
 from rnnlib.output import output_init, output_layer, output_layer_backward
 from rnnlib.packing import pack, packed_backward, packed_forward, unpack
 from rnnlib.padded import padded_loss
-from rnnlib.parameters import count_parameters, recurrent_size, window_mlp_size
+from rnnlib.parameters import count_parameters, flat, nested, recurrent_size, window_mlp_size
+from rnnlib.pooling import pool_last, pool_last_backward, pool_max, pool_max_backward, pool_mean, pool_mean_backward
 from rnnlib.reber import (
     is_reber,
     legal_next,
@@ -99,6 +104,17 @@ from rnnlib.runs import arrays_to_run, keep_best, load_run, new_run, run_to_arra
 from rnnlib.scan import scan, scan_chunks
 from rnnlib.scheduled_sampling import choose_input
 from rnnlib.schedules import teacher_chance, warmup_cosine
+from rnnlib.seq2seq import (
+    add_grads,
+    decode_step,
+    decode_step_backward,
+    encode,
+    encode_backward,
+    greedy_decode,
+    scheduled_inputs,
+    seq2seq_init,
+    seq2seq_loss,
+)
 from rnnlib.sequence import initial_state, initial_state_backward, rnn_forward
 from rnnlib.stacked import stacked, stacked_backward
 from rnnlib.stateful import stateful_batches
@@ -343,7 +359,8 @@ def calls(dtype: Any = np.float64) -> dict[str, Callable[[], Call]]:
         "reber.reber_states": lambda: (reber_states, ("BTX",)),
         "reber.reber_string": lambda: (reber_string, (np.random.default_rng(3), True)),
     }
-    table |= _cell_calls(dtype) | _stream_calls(dtype) | _training_calls(dtype) | _attention_calls(dtype)
+    table |= _cell_calls(dtype) | _stream_calls(dtype) | _training_calls(dtype)
+    table |= _pair_calls(dtype) | _attention_calls(dtype)
     for phi in PHIS:
         step, back = partial(elman_step, phi=phi), partial(elman_step_backward, phi=phi)
         table |= {
@@ -496,6 +513,52 @@ def _batch_calls(dtype: Any) -> dict[str, Callable[[], Call]]:
             ),
         ),
         "padded.padded_loss": lambda: (padded_loss, (run, run_back, net, xs, elman.targets, lengths, case.state)),
+    } | _class_calls(dtype)
+
+
+def _class_calls(dtype: Any) -> dict[str, Callable[[], Call]]:
+    """Calls of what gives one label to a whole sequence: poolings, a classifier of symbols and of vectors, metrics."""
+    sizes, lengths, labels = Sizes(4, 3, 2, 5, 6), np.array([2, 4, 1]), np.array([5, 0, 2])
+    case, elman = make_cell_case("lstm", sizes, dtype=dtype), make_case(sizes, dtype=dtype)
+    hs, dpooled, mask = case.dhs, case.dhs[0], mask_from_lengths(lengths)
+    net = {"cell": case.params, "out": elman.out}
+    of_symbols = net | {"embedding": {"E": case.dhs[:, 0, :2]}}
+    run, run_back = partial(rnn_forward, lstm_step), partial(backward_through_time, lstm_step_backward)
+    four, given = (run, run_back, pool_max, pool_max_backward), (lengths, case.state)
+    symbols = np.minimum(elman.targets, 3)
+    confusion = np.array([[3, 1, 0], [0, 2, 2], [0, 0, 0]])
+    return {
+        "pooling.pool_last": lambda: (_first(pool_last), (hs, lengths)),
+        "pooling.pool_mean": lambda: (_first(pool_mean), (hs, lengths)),
+        "pooling.pool_max": lambda: (_first(pool_max), (hs, lengths)),
+        "pooling.pool_last_backward": lambda: (pool_last_backward, (dpooled, (mask,))),
+        "pooling.pool_mean_backward": lambda: (pool_mean_backward, (dpooled, (mask,))),
+        "pooling.pool_max_backward": lambda: (pool_max_backward, (dpooled, pool_max(hs, lengths)[1])),
+        "classifier.classifier_forward": lambda: (_first(classifier_forward), (run, pool_max, net, case.xs, *given)),
+        "classifier.classifier_forward[symbols]": lambda: (
+            _first(classifier_forward),
+            (run, pool_max, of_symbols, symbols, *given),
+        ),
+        "classifier.classifier_backward": lambda: (
+            classifier_backward,
+            (
+                run_back,
+                pool_max_backward,
+                of_symbols,
+                elman.logits[0],
+                classifier_forward(run, pool_max, of_symbols, symbols, *given)[1],
+            ),
+        ),
+        "classifier.classifier_loss": lambda: (classifier_loss, (*four, of_symbols, symbols, *given, labels)),
+        "classifier.input_influence": lambda: (input_influence, (*four, net, case.xs, *given, labels)),
+        "classifier.input_influence[symbols]": lambda: (
+            input_influence,
+            (*four, of_symbols, symbols, *given, labels),
+        ),
+        "metrics.confusion_matrix": lambda: (confusion_matrix, (labels, labels[::-1], 6)),
+        "metrics.macro_f1": lambda: (macro_f1, (confusion,)),
+        "parameters.flat": lambda: (flat, (of_symbols,)),
+        "parameters.nested": lambda: (nested, (flat(of_symbols),)),
     }
 
 
@@ -664,6 +727,42 @@ def _attention_calls(dtype: Any) -> dict[str, Callable[[], Call]]:
             (attention_init(np.random.default_rng(3), 6, 6, 2, 4, "additive", dtype), *batch, f, g),
         )
     return table
+
+
+def _pair_calls(dtype: Any) -> dict[str, Callable[[], Call]]:
+    """Calls of what turns sequences into sequences: 3 pairs, letters of 4 kinds, words of 6, D = 2, H = 5."""
+    rng = np.random.default_rng
+    net = seq2seq_init(rng(3), 4, 6, 2, 5, dtype)
+    encoder, decoder = net["encoder"], net["decoder"]
+    sources, targets = rng(4).integers(4, size=(7, 3)), rng(5).integers(6, size=(5, 3))
+    n, m = np.array([3, 7, 1]), np.array([5, 2, 4])
+    case = make_case(Sizes(7, 3, 2, 5, 6), dtype=dtype)
+    said, wanted = [[1, 2, 3, 4, 5], [1, 1]], [[1, 2, 3, 4, 4, 5], [1, 2, 1]]
+    inside = (np.arange(7)[:, None] < n)[..., None].astype(dtype)
+
+    def speak(words: Array, state: State) -> tuple[Array, State]:
+        return decode_step(decoder, words, state)[:2]
+
+    return {
+        "seq2seq.seq2seq_init": lambda: (seq2seq_init, (rng(3), 4, 6, 2, 5, dtype)),
+        "seq2seq.encode": lambda: (_first(encode), (encoder, sources, n)),
+        "seq2seq.encode_backward": lambda: (
+            encode_backward,
+            (encoder, case.dhs * inside, case.dstate, encode(encoder, sources, n)[2]),
+        ),
+        "seq2seq.decode_step": lambda: (decode_step, (decoder, targets[0], case.state)),
+        "seq2seq.decode_step_backward": lambda: (
+            decode_step_backward,
+            (decoder, case.logits[0], case.dstate, decode_step(decoder, targets[0], case.state)[2]),
+        ),
+        "seq2seq.seq2seq_loss": lambda: (seq2seq_loss, (net, sources, n, targets, m)),
+        "seq2seq.seq2seq_loss[fed]": lambda: (seq2seq_loss, (net, sources, n, targets, m, targets[1:])),
+        "seq2seq.greedy_decode": lambda: (greedy_decode, (speak, case.state, 1, 2, 4)),
+        "seq2seq.scheduled_inputs": lambda: (scheduled_inputs, (speak, case.state, targets, 0.5, rng(6))),
+        "seq2seq.add_grads": lambda: (add_grads, (net, net)),
+        "edit_distance.edit_distance": lambda: (edit_distance, (said[0], wanted[0])),
+        "bleu.bleu": lambda: (bleu, (said, wanted, "exp")),
+    }
 
 
 def _pull(params: Params, rng: np.random.Generator) -> tuple[float, Params]:

@@ -15,7 +15,17 @@ from rnnlib.sequence import initial_state, rnn_forward
 NAMES = list(calls())
 every_call = pytest.mark.parametrize("name", NAMES)
 # And every backward step.
-NEW = ("batching.", "losses.", "packing.unpack", "padded.", "sequence.initial", "hopfield.", "xor.")
+NEW = (
+    "batching.",
+    "losses.",
+    "metrics.",
+    "pooling.",
+    "packing.unpack",
+    "padded.",
+    "sequence.initial",
+    "hopfield.",
+    "xor.",
+)
 # These work in float64 only and refuse anything else, or hold no floating numbers.
 NO_FLOAT32 = {
     "attention.local_window",
@@ -24,9 +34,12 @@ NO_FLOAT32 = {
     "causal.can_see",
     "gradcheck.numerical_gradient",
     "gradcheck.gradient_check",
+    "metrics.confusion_matrix",
     "reber.reber_encode",
     "reber.predict_next",
     "runs.run_to_arrays",
+    "seq2seq.greedy_decode",
+    "seq2seq.scheduled_inputs",
     "xor.temporal_xor",
 }
 
