@@ -36,9 +36,9 @@ __all__ = [
 ]
 
 TASKS = {**pairs.TASKS, "phonemes": sounds.phoneme_pairs}
-FEW = 500  # batches, for a comparison of scores
-STEPS = {"numbers": runner.STEPS, "dates": runner.STEPS, "phonemes": 3000}
-WIDTH = {"numbers": runner.HIDDEN, "dates": runner.HIDDEN, "phonemes": 96}
+FEW = 400  # batches, for a comparison of scores
+STEPS = {"numbers": runner.STEPS, "dates": runner.STEPS, "phonemes": 2500}
+WIDTH = {"numbers": runner.HIDDEN, "dates": runner.HIDDEN, "phonemes": 64}
 EDGES = runner.EDGES | {"phonemes": (0, 4, 6, 8, 10, 12, 15)}
 SHIFTS = range(4)  # letters
 PICTURED = {  # of the first net of a task: beginnings of inputs of the test part
@@ -191,7 +191,7 @@ def jobs() -> Iterator[Setting]:
         for seed in range(runner.SEEDS):
             yield Setting(task, "general", STEPS[task], seed)
     for seed in range(runner.SEEDS):
-        for kind in KINDS:
+        for kind in ("general", "additive"):
             yield Setting("numbers", kind, FEW, seed)
 
 
