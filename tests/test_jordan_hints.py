@@ -36,7 +36,7 @@ def test_a_missing_step_is_named(name, monkeypatch):
     monkeypatch.setattr(rnnlib.jordan, "jordan_step", stub)
     result = _told(name)
     assert not result.passed
-    assert "jordan_step is not written yet, and this check runs it. Write it first" in result.message
+    assert "jordan_step is not written yet, and this check runs it. Write that one first" in result.message
 
 
 @pytest.mark.parametrize(

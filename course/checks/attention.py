@@ -1,7 +1,6 @@
 """What must hold for the functions of chapter 17, whatever the numbers, and the gate: a net says words backwards."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,23 +20,6 @@ ADDITIVE, ADDITIVE_BACK = "17-attention/additive_score", "17-attention/additive_
 ATTEND, ATTEND_BACK = "17-attention/attend", "17-attention/attend_backward"
 STEP, STEP_BACK = "17-attention/luong_step", "17-attention/luong_step_backward"
 RATE = "17-attention/alignment_error_rate"
-
-
-@contextmanager
-def _other_functions(own: str) -> Iterator[None]:
-    """Some checks run functions that the learner wrote before: say what to do where one is not there yet."""
-    try:
-        yield
-    except NotImplementedError as error:
-        text = str(error)
-        if not text.startswith("Exercise ") or own in text:
-            raise
-        how = (
-            "It comes before this one in the notebook."
-            if "17-attention/" in text
-            else "`course catchup 17` fills it in."
-        )
-        raise CheckFailed(f"{text}, and this check runs it. {how}") from None
 
 
 def _refused(call: Callable[[], Any], what: str, advice: str) -> None:
@@ -304,7 +286,6 @@ def _decoder(S: int = 4, B: int = 3, D: int = 2, H: int = 3, K: int = 5, A: int 
 
 
 @holds(STEP, "the order and the padding of the source do not matter to what is read")
-@_other_functions("17-attention/luong_step ")
 def _(luong_step):
     params, x, state, keys, mask = _decoder()
     (h, o), cache = luong_step(params, x, state, keys, mask)
@@ -322,7 +303,6 @@ def _(luong_step):
 
 
 @holds(STEP, "what was read a step ago is fed in, and the state that moved asks")
-@_other_functions("17-attention/luong_step ")
 def _(luong_step):
     params, x, (h_prev, o_prev), keys, mask = _decoder()
     (h, _), _ = luong_step(params, x, (h_prev, o_prev), keys, mask)
@@ -342,7 +322,6 @@ def _(luong_step):
 
 
 @holds(STEP_BACK, "agrees with central differences of luong_step")
-@_other_functions("17-attention/luong_step_backward")
 def _(luong_step_backward):
     _expect_slopes(luong_step_backward, *_decoder(3, 2, 2, 2, 3, 2))
 
@@ -369,7 +348,6 @@ def _expect_slopes(back: Callable[..., Any], params: Any, x: Any, state: Any, ke
 
 
 @holds(STEP_BACK, "a net learns to say words backwards")
-@_other_functions("17-attention/luong_step_backward")
 def _(luong_step_backward):
     try:
         _expect_slopes(luong_step_backward, *_decoder(2, 1, 1, 2, 2, 2))

@@ -1,8 +1,7 @@
 """What must hold for the functions of chapter 09, whatever the numbers."""
 
 import itertools
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -22,19 +21,6 @@ from course.checks.ragged import (
 )
 from course.checks.run import CheckFailed, expect, holds
 from course.checks.toys import fast_and_slow_step, fast_and_slow_step_backward, leaky_step, run_leaky, run_leaky_back
-
-
-@contextmanager
-def _other_functions() -> Iterator[None]:
-    """Some checks run functions that the learner wrote before: say what to do where one is not there yet."""
-    try:
-        yield
-    except NotImplementedError as error:
-        text = str(error)
-        if not text.startswith("Exercise "):
-            raise
-        how = "It comes before this one in the notebook." if "09-" in text else "`course catchup 9` fills it in."
-        raise CheckFailed(f"{text}, and this check runs it. {how}") from None
 
 
 def _refused(what: str, says: str, function: Callable[..., Any], *args: Any) -> None:
@@ -246,16 +232,14 @@ def _padding_changes_nothing(padded_loss: Callable[..., Any], kind: str, both: b
 
 @holds("09-batches/padded_loss", "a batch asks what its sequences ask, one by one: every cell")
 def _(padded_loss):
-    with _other_functions():
-        for kind in CELLS:
-            _padding_changes_nothing(padded_loss, kind, False)
+    for kind in CELLS:
+        _padding_changes_nothing(padded_loss, kind, False)
 
 
 @holds("09-batches/padded_loss", "and both ways")
 def _(padded_loss):
-    with _other_functions():
-        for kind in ("Elman", "LSTM"):
-            _padding_changes_nothing(padded_loss, kind, True)
+    for kind in ("Elman", "LSTM"):
+        _padding_changes_nothing(padded_loss, kind, True)
 
 
 @holds("09-batches/padded_loss", "it does not matter what pads, nor how much")
@@ -458,17 +442,16 @@ def _packed_case(kind: str) -> tuple[Any, ...]:
 def _(packed_forward):
     from rnnlib.sequence import rnn_forward
 
-    with _other_functions():
-        for kind in CELLS:
-            params, data, state, _, _ = _packed_case(kind)
-            hs, last = drive(pack_and_run, packed_forward, kind, 0, params, (data, SIZES, ORDER), state)
-            for b, rows in enumerate(ROWS):
-                own = tuple(part[b : b + 1] for part in state)
-                want, end, _ = rnn_forward(cell_of(kind)[0], params, data[rows][:, None], own)
-                gap = distance(hs[rows], want[:, 0])
-                expect(gap < 1e-12, f"{kind}: the states of sequence {b} are off by {gap:.3g} from the sequence alone")
-                gap, where = _farthest(tuple(part[b] for part in last), tuple(part[0] for part in end))
-                expect(gap < 1e-12, f"{kind}: the last state{where} of sequence {b} is off by {gap:.3g}")
+    for kind in CELLS:
+        params, data, state, _, _ = _packed_case(kind)
+        hs, last = drive(pack_and_run, packed_forward, kind, 0, params, (data, SIZES, ORDER), state)
+        for b, rows in enumerate(ROWS):
+            own = tuple(part[b : b + 1] for part in state)
+            want, end, _ = rnn_forward(cell_of(kind)[0], params, data[rows][:, None], own)
+            gap = distance(hs[rows], want[:, 0])
+            expect(gap < 1e-12, f"{kind}: the states of sequence {b} are off by {gap:.3g} from the sequence alone")
+            gap, where = _farthest(tuple(part[b] for part in last), tuple(part[0] for part in end))
+            expect(gap < 1e-12, f"{kind}: the last state{where} of sequence {b} is off by {gap:.3g}")
 
 
 @holds("09-batches/packed_forward", "parts that do not belong together are an error")
@@ -519,32 +502,29 @@ def _(packed_backward):
 def _(packed_backward):
     from rnnlib.sequence import rnn_forward
 
-    with _other_functions():
-        for kind in CELLS:
-            params, data, state, dhs, dlast = _packed_case(kind)
-            step, back = cell_of(kind)
-            singles = []
-            for b, rows in enumerate(ROWS):
-                own, d = (tuple(part[b : b + 1] for part in whole) for whole in (state, dlast))
-                kept = rnn_forward(step, params, data[rows][:, None], own)[2]
-                singles.append((kept, walk_back(back, params, dhs[rows][:, None], d, kept)))
-            # The caches of the packed run are those of the sequences that still run, side by side.
-            caches = [
-                tuple(np.concatenate(parts) for parts in zip(*(singles[b][0][t] for b in ORDER[:size]), strict=True))
-                for t, size in enumerate(SIZES)
-            ]
-            packed = dhs, SIZES, ORDER
-            ddata, dstart, grads = drive(pack_and_run, packed_backward, kind, 1, params, packed, dlast, caches)
-            for b, rows in enumerate(ROWS):
-                gap = distance(ddata[rows], singles[b][1][0][:, 0])
-                expect(gap < 1e-10, f"{kind}: the inputs' gradients of sequence {b} are off by {gap:.3g}")
-                gap, where = _farthest(tuple(p[b] for p in dstart), tuple(p[0] for p in singles[b][1][1]))
-                expect(
-                    gap < 1e-10, f"{kind}: the gradient of the first state{where} of sequence {b} is off by {gap:.3g}"
-                )
-            sums = {name: sum(single[2][name] for _, single in singles) for name in params}
-            gap, where = _farthest(grads, sums)
-            expect(gap < 1e-10, f"{kind}: grads{where} is {gap:.3g} away from the sum over the sequences, one by one")
+    for kind in CELLS:
+        params, data, state, dhs, dlast = _packed_case(kind)
+        step, back = cell_of(kind)
+        singles = []
+        for b, rows in enumerate(ROWS):
+            own, d = (tuple(part[b : b + 1] for part in whole) for whole in (state, dlast))
+            kept = rnn_forward(step, params, data[rows][:, None], own)[2]
+            singles.append((kept, walk_back(back, params, dhs[rows][:, None], d, kept)))
+        # The caches of the packed run are those of the sequences that still run, side by side.
+        caches = [
+            tuple(np.concatenate(parts) for parts in zip(*(singles[b][0][t] for b in ORDER[:size]), strict=True))
+            for t, size in enumerate(SIZES)
+        ]
+        packed = dhs, SIZES, ORDER
+        ddata, dstart, grads = drive(pack_and_run, packed_backward, kind, 1, params, packed, dlast, caches)
+        for b, rows in enumerate(ROWS):
+            gap = distance(ddata[rows], singles[b][1][0][:, 0])
+            expect(gap < 1e-10, f"{kind}: the inputs' gradients of sequence {b} are off by {gap:.3g}")
+            gap, where = _farthest(tuple(p[b] for p in dstart), tuple(p[0] for p in singles[b][1][1]))
+            expect(gap < 1e-10, f"{kind}: the gradient of the first state{where} of sequence {b} is off by {gap:.3g}")
+        sums = {name: sum(single[2][name] for _, single in singles) for name in params}
+        gap, where = _farthest(grads, sums)
+        expect(gap < 1e-10, f"{kind}: grads{where} is {gap:.3g} away from the sum over the sequences, one by one")
 
 
 @holds("09-batches/packed_backward", "parts that do not belong together are an error")

@@ -1,7 +1,5 @@
 """What must hold for the functions of chapter 10, whatever the numbers."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -10,7 +8,7 @@ import numpy as np
 from course.checks.driver import drive
 from course.checks.measure import distance, draw, slopes
 from course.checks.peak import peak_bytes
-from course.checks.run import CheckFailed, expect, holds, refuses_float32
+from course.checks.run import expect, holds, refuses_float32
 from course.checks.toys import (
     fast_and_slow_step,
     fast_and_slow_step_backward,
@@ -39,19 +37,6 @@ def _refusal(function: Any, *args: Any, error: type[Exception] = ValueError) -> 
 
 def _said(message: str | None, error: str = "ValueError") -> str:
     return f"no {error}" if message is None else repr(message)
-
-
-@contextmanager
-def _other_functions() -> Iterator[None]:
-    """Some checks run functions that the learner wrote before: say what to do where one is not there yet."""
-    try:
-        yield
-    except NotImplementedError as error:
-        text = str(error)
-        if not text.startswith("Exercise "):
-            raise
-        how = "It comes before this one in the notebook." if "10-bptt/" in text else "`course catchup 10` fills it in."
-        raise CheckFailed(f"{text}, and this check runs it. {how}") from None
 
 
 # --- numerical_gradient
@@ -122,7 +107,6 @@ def _(numerical_gradient):
 
 
 @holds("10-bptt/gradient_check", "a right gradient has an error below 1e-6")
-@_other_functions()
 def _(gradient_check):
     for size in (1e-6, 1.0, 1e3):
         x = size * np.array([0.3, -0.7, 1.1, 2.0])
@@ -131,7 +115,6 @@ def _(gradient_check):
 
 
 @holds("10-bptt/gradient_check", "the size of the loss does not matter")
-@_other_functions()
 def _(gradient_check):
     for size in (1e-6, 1.0, 1e3):
         x = size * np.array([1.0, -2.0, 3.0])
@@ -144,7 +127,6 @@ def _(gradient_check):
 
 
 @holds("10-bptt/gradient_check", "one wrong entry among many decides")
-@_other_functions()
 def _(gradient_check):
     for at in (0, 57, 99):
         for factor in (1.1, 0.9):
@@ -160,7 +142,6 @@ def _(gradient_check):
 
 
 @holds("10-bptt/gradient_check", "nan is not right")
-@_other_functions()
 def _(gradient_check):
     x = np.array([1.0, 2.0, 3.0])
     error = gradient_check(squares, x.copy(), np.array([1.0, np.nan, 3.0]))
@@ -172,7 +153,6 @@ def _(gradient_check):
 
 
 @holds("10-bptt/gradient_check", "flat entries do not decide by their rounding")
-@_other_functions()
 def _(gradient_check):
     x = np.array([0.3, 0.7, -0.2])
     for grad in ([1000.0, 0.0, 0.0], [1000.0, 1e-13, 0.0]):
@@ -187,7 +167,6 @@ def _(gradient_check):
 
 
 @holds("10-bptt/gradient_check", "another shape is an error")
-@_other_functions()
 def _(gradient_check):
     message = _refusal(gradient_check, squares, np.ones((2, 3)), np.ones(3))
     expect(
@@ -320,13 +299,11 @@ def _loss_at(function: Any, size: int | None, value: np.ndarray, **place: Any) -
 
 
 @holds("10-bptt/truncated_bptt", "with one window, the gradients are slopes of the loss")
-@_other_functions()
 def _(truncated_bptt):
     _full_slopes(truncated_bptt, 7)
 
 
 @holds("10-bptt/truncated_bptt", "the loss and the last state do not depend on the window")
-@_other_functions()
 def _(truncated_bptt):
     whole = _pieces_of(truncated_bptt, 7)
     for window in (1, 2, 3, 5, 20):
@@ -342,7 +319,6 @@ def _(truncated_bptt):
 
 
 @holds("10-bptt/truncated_bptt", "no gradient crosses the border of a window")
-@_other_functions()
 def _(truncated_bptt):
     targets = _stretch()[2]
     dxs = _pieces_of(truncated_bptt, 3)[1]
@@ -358,7 +334,6 @@ def _(truncated_bptt):
 
 
 @holds("10-bptt/truncated_bptt", "the gradients of the windows add up")
-@_other_functions()
 def _(truncated_bptt):
     params, xs, targets, state = _stretch()
     got = _pieces_of(truncated_bptt, 3)[3]
@@ -376,7 +351,6 @@ def _(truncated_bptt):
 
 
 @holds("10-bptt/truncated_bptt", "a window below 1 is an error, and so is no step")
-@_other_functions()
 def _(truncated_bptt):
     _expect_errors(truncated_bptt)
 
@@ -394,13 +368,11 @@ def _expect_errors(function: Any) -> None:
 
 
 @holds("10-bptt/checkpointed_bptt", "the gradients are slopes of the loss, however it is cut")
-@_other_functions()
 def _(checkpointed_bptt):
     _full_slopes(checkpointed_bptt, 3)
 
 
 @holds("10-bptt/checkpointed_bptt", "the length of a segment changes nothing")
-@_other_functions()
 def _(checkpointed_bptt):
     whole = _pieces_of(checkpointed_bptt, 7)
     for segment in (1, 2, 3, 5, 20, None):
@@ -412,13 +384,11 @@ def _(checkpointed_bptt):
 
 
 @holds("10-bptt/checkpointed_bptt", "a segment below 1 is an error, and so is no step")
-@_other_functions()
 def _(checkpointed_bptt):
     _expect_errors(checkpointed_bptt)
 
 
 @holds("10-bptt/checkpointed_bptt", "four times the steps, twice the memory")
-@_other_functions()
 def _(checkpointed_bptt):
     sizes = [64, 256, 1024]
     peaks = drive(peak_bytes, checkpointed_bptt, run_leaky, run_leaky_back, sizes)

@@ -1,7 +1,6 @@
 """What must hold for the functions of chapter 04, whatever the numbers, and the training gate."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -17,19 +16,6 @@ __all__ = ["reber_strings", "share_legal", "train_on_reber"]  # for the notebook
 
 GATE = 0.99  # share of fresh strings in which every predicted symbol must be legal
 PASSED_BY = "a right backward step reached 1.000 on each of 20 seeds"
-
-
-@contextmanager
-def _earlier_chapters() -> Iterator[None]:
-    """Some checks run a learner's own functions of chapter 03: say what to do where one is not there yet."""
-    try:
-        yield
-    except NotImplementedError as error:
-        if "03-definition" not in str(error):
-            raise
-        raise CheckFailed(
-            f"{error}, and this check runs it. Write it first, or fill it in with `course catchup 4`."
-        ) from None
 
 
 # --- a training run
@@ -55,7 +41,6 @@ def _step(seed: int = 3, B: int = 4, D: int = 3, H: int = 5, phi: str = "tanh") 
 
 
 @holds("04-elman/elman_step_backward", "agrees with central differences")
-@_earlier_chapters()
 def _(elman_step_backward):
     from rnnlib.elman import elman_step
 
@@ -76,14 +61,12 @@ def _(elman_step_backward):
 
 
 @holds("04-elman/elman_step_backward", "a batch is the sum of its sequences")
-@_earlier_chapters()
 def _(elman_step_backward):
     params, dh, cache = _step(B=4)
     expect_sum_of_sequences(partial(elman_step_backward, params), (dh,), cache, "dx", "dh_prev")
 
 
 @holds("04-elman/elman_step_backward", "the gradient that comes in is left as it was")
-@_earlier_chapters()
 def _(elman_step_backward):
     params, dh, cache = _step()
     before, views = dh.copy(), [array.copy() for array in cache]
@@ -100,7 +83,6 @@ def _arrays_of(answer: Any) -> list[tuple[str, np.ndarray]]:
 
 
 @holds("04-elman/elman_step_backward", "a net trained with it predicts legal symbols")
-@_earlier_chapters()
 def _(elman_step_backward):
     params, losses = drive(reber_run, elman_step_backward)
     if params is None or hopeless(losses):
@@ -268,7 +250,6 @@ def _guesses(predict_next: Callable[..., Any], xs: np.ndarray, start: np.ndarray
 
 
 @holds("04-elman/predict_next", "one prediction for each symbol read")
-@_earlier_chapters()
 def _(predict_next):
     got = _guesses(predict_next, draw(9, 4, 6, seed=20))
     expect(
@@ -282,7 +263,6 @@ def _(predict_next):
 
 
 @holds("04-elman/predict_next", "the future does not change a prediction")
-@_earlier_chapters()
 def _(predict_next):
     xs = draw(8, 5, 6, seed=21)
     whole = _guesses(predict_next, xs)
@@ -292,7 +272,6 @@ def _(predict_next):
 
 
 @holds("04-elman/predict_next", "the past and the start do")
-@_earlier_chapters()
 def _(predict_next):
     xs = draw(6, 40, 6, seed=22)
     other = xs.copy()
@@ -305,7 +284,6 @@ def _(predict_next):
 
 
 @holds("04-elman/predict_next", "any cell will do")
-@_earlier_chapters()
 def _(predict_next):
     xs, start = draw(5, 3, 6, seed=24), (draw(3, 6, seed=25), np.zeros((3, 6)))
     got = predict_next(two_part_step, _net(), xs, start)
@@ -313,7 +291,6 @@ def _(predict_next):
 
 
 @holds("04-elman/predict_next", "each string is predicted on its own")
-@_earlier_chapters()
 def _(predict_next):
     xs = draw(6, 5, 6, seed=26)
     order = np.array([3, 0, 4, 1, 2])

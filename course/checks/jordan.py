@@ -21,34 +21,20 @@ def _params(D: int, H: int, K: int, seed: int = 3) -> dict[str, np.ndarray]:
 
 
 @contextmanager
-def _functions_it_needs() -> Iterator[None]:
-    """Some checks run functions that the learner wrote before: say what to do where one is missing."""
-    try:
-        yield
-    except NotImplementedError as error:
-        earlier = "04-elman" in str(error) or "03-definition" in str(error)
-        if not earlier and OWN_STEP not in str(error):
-            raise
-        how = "Write it first, or fill it in with `course catchup 5`." if earlier else "Write it first: it comes above."
-        raise CheckFailed(f"{error}, and this check runs it. {how}") from None
-
-
-@contextmanager
 def _a_right_step() -> Iterator[None]:
     """Some checks run the learner's jordan_step: say so where that is what is wrong."""
-    with _functions_it_needs():
-        try:
-            yield
-        except NotImplementedError:
-            raise
-        except Exception:
-            from rnnlib.jordan import jordan_step
+    try:
+        yield
+    except NotImplementedError:
+        raise
+    except Exception:
+        from rnnlib.jordan import jordan_step
 
-            if all(result.passed for result in run_checks(find(OWN_STEP), jordan_step, "gives the expected answers")):
-                raise
-            raise CheckFailed(
-                "your jordan_step does not give the expected answers, and this check runs it. Mend that one first."
-            ) from None
+        if all(result.passed for result in run_checks(find(OWN_STEP), jordan_step, "gives the expected answers")):
+            raise
+        raise CheckFailed(
+            "your jordan_step does not give the expected answers, and this check runs it. Mend that one first."
+        ) from None
 
 
 # --- jordan_step
@@ -78,7 +64,6 @@ def _(jordan_step):
 
 
 @holds(OWN_STEP, "rnn_forward runs it over a sequence")
-@_functions_it_needs()
 def _(jordan_step):
     from rnnlib.sequence import rnn_forward
 

@@ -1,8 +1,7 @@
 """What must hold for the functions of chapter 06, whatever the numbers, and the gate: one bit for 100 steps."""
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -35,19 +34,6 @@ def _gates_at(H: int = 3, /, **sums: float) -> dict[str, np.ndarray]:
     """Parameters whose four sums are the given numbers, whatever comes in."""
     b_h = np.repeat([float(sums.get(k, 0.0)) for k in GATES], H)
     return {"W_xh": np.zeros((2, 4 * H)), "W_hh": np.zeros((H, 4 * H)), "b_h": b_h}
-
-
-@contextmanager
-def _other_functions() -> Iterator[None]:
-    """Some checks run functions that the learner wrote before: say what to do where one is not there yet."""
-    try:
-        yield
-    except NotImplementedError as error:
-        text = str(error)
-        if not text.startswith("Exercise "):
-            raise
-        how = "It comes before this one in the notebook." if "06-lstm/" in text else "`course catchup 6` fills it in."
-        raise CheckFailed(f"{text}, and this check runs it. {how}") from None
 
 
 # --- sigmoid
@@ -205,7 +191,6 @@ def _check_left_alone(step_backward: Callable[..., Any], params: dict[str, np.nd
 
 
 @holds("06-lstm/lstm_step_backward", "agrees with central differences")
-@_other_functions()
 def _(lstm_step_backward):
     _check_differences("lstm_step", lstm_step_backward, peepholes=False)
 
@@ -394,7 +379,6 @@ def _walk(
 
 
 @holds("06-lstm/loss_at_the_end", "the gradients are slopes of the loss")
-@_other_functions()
 def _(loss_at_the_end):
     given = {"W": draw(2, 4), "W_hy": draw(4, 3, seed=4), "b_y": draw(3, seed=5)}
     _, grads = _walk(loss_at_the_end)
@@ -413,7 +397,6 @@ def _(loss_at_the_end):
 
 
 @holds("06-lstm/loss_at_the_end", "only the end is asked")
-@_other_functions()
 def _(loss_at_the_end):
     xs = draw(6, 3, 2, seed=6)
     whole, _ = _walk(loss_at_the_end)
@@ -428,7 +411,6 @@ def _(loss_at_the_end):
 
 
 @holds("06-lstm/loss_at_the_end", f"an LSTM trained with it tells a bit after {GAP} steps")
-@_other_functions()
 def _(loss_at_the_end):
     params, losses = drive(bit_run, loss_at_the_end, "lstm")
     share = right_answers(params, "lstm")
@@ -479,7 +461,6 @@ def _(peephole_lstm_step):
 
 
 @holds("06-lstm/peephole_lstm_step_backward", "agrees with central differences")
-@_other_functions()
 def _(peephole_lstm_step_backward):
     _check_differences("peephole_lstm_step", peephole_lstm_step_backward, peepholes=True)
 

@@ -1,8 +1,7 @@
 """What must hold for the functions of chapter 12, whatever the numbers, and the gate: twenty sequences by heart."""
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,23 +14,6 @@ from course.checks.run import CheckFailed, expect, holds
 GATE = 0.05  # the loss after training on twenty sequences must be below this
 PASSED_BY = "a right function ended below 0.001 on each of 20 seeds"
 SGD, MOMENTUM, RMSPROP, ADAM = (f"12-training/{name}" for name in ("sgd", "momentum", "rmsprop", "adam"))
-
-
-@contextmanager
-def _other_functions() -> Iterator[None]:
-    """Some checks run functions that the learner wrote before: say what to do where one is not there yet."""
-    try:
-        yield
-    except NotImplementedError as error:
-        text = str(error)
-        if not text.startswith("Exercise ") or "12-training/fit" in text:
-            raise
-        how = (
-            "It comes before this one in the notebook."
-            if "12-training/" in text
-            else "`course catchup 12` fills it in."
-        )
-        raise CheckFailed(f"{text}, and this check runs it. {how}") from None
 
 
 # --- the four optimizers
@@ -577,7 +559,6 @@ def _journey(fit: Callable[..., Any], steps: int, told: list[float] | None = Non
 
 
 @holds(FIT, "as many steps as asked, each with its own rate")
-@_other_functions()
 def _(fit):
     diary = _journey(fit, 6)
     expect(
@@ -594,7 +575,6 @@ def _(fit):
 
 
 @holds(FIT, "each step starts from the last, and the optimizer remembers")
-@_other_functions()
 def _(fit):
     diary = _journey(fit, 5)
     counts = [step["count"] for step in diary["steps"]]
@@ -615,7 +595,6 @@ def _(fit):
 
 
 @holds(FIT, "each step draws a batch of its own")
-@_other_functions()
 def _(fit):
     drawn, rng, want = _journey(fit, 5)["drawn"], toy_start()["rng"], []
     for _ in range(5):
@@ -629,7 +608,6 @@ def _(fit):
 
 
 @holds(FIT, "gradients are cut before the step, and their length is told as it was")
-@_other_functions()
 def _(fit):
     free, cut = _journey(fit, 4), _journey(fit, 4, max_norm=2.0)
     longest = max(step["length"] for step in cut["steps"])
@@ -642,7 +620,6 @@ def _(fit):
 
 
 @holds(FIT, "a report has the numbers of its step")
-@_other_functions()
 def _(fit):
     diary = _journey(fit, 4)
     for t, entry in enumerate(diary["reports"], start=1):
@@ -666,7 +643,6 @@ def _(fit):
 
 
 @holds(FIT, "validation sees the new weights, after each so many steps")
-@_other_functions()
 def _(fit):
     told = [9.0, 8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0]
     diary = _journey(fit, 8, told, every=3)
@@ -687,7 +663,6 @@ def _(fit):
 
 
 @holds(FIT, "it stops when patience is at its end, not before and not after")
-@_other_functions()
 def _(fit):
     told = [5.0, 4.0, 4.5, 3.0, 3.5, 3.6, 3.7, 3.8, 2.0, 1.0]
     for patience, last in ((1, 3), (2, 6), (4, 8), (5, 10)):
@@ -708,7 +683,6 @@ def _(fit):
 
 
 @holds(FIT, "a run that was broken off goes on as if it had not been")
-@_other_functions()
 def _(fit):
     for stop in (1, 4, 7):
         for reported in (False, True):
@@ -738,7 +712,6 @@ def _(fit):
 
 
 @holds(FIT, "twenty sequences are learned by heart")
-@_other_functions()
 def _(fit):
     from rnnlib.elman import elman_step
     from rnnlib.output import output_layer

@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+import re
 import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import numpy as np
 
 from course.checks.compare import differences, map_arrays, same
 from course.checks.data_file import CheckData, answers_of, load_one
-from course.exercises import Exercise, find
+from course.exercises import Exercise, chapter_number, find
 
 __all__ = [
     "UNWRITTEN",
@@ -95,7 +96,7 @@ def run_checks(record: Exercise, function: Callable[..., Any], only: str | None 
     for name, test in _checks(record):
         if only not in (None, name):
             continue
-        result = _outcome(name, test, function)
+        result = _outcome(name, test, function, record)
         if not result.passed and result.message == _unwritten(record):
             return [Result(UNWRITTEN, False, "Only the stub is there: write the function's body, then run this again.")]
         results.append(result)
@@ -140,17 +141,27 @@ def _unwritten(record: Exercise) -> str:
     return f"Exercise {record.id} is not written yet"
 
 
-def _outcome(name: str, test: Property, function: Callable[..., Any]) -> Result:
+def _outcome(name: str, test: Property, function: Callable[..., Any], record: Exercise) -> Result:
     try:
         with np.errstate(all="ignore"):  # warnings of NumPy are part of a wrong answer, not of the report
             test(function)
     except CheckFailed as failure:
         return Result(name, False, str(failure))
     except NotImplementedError as error:
-        return Result(name, False, str(error) or "not written yet")
+        return Result(name, False, _missing(str(error), record))
     except Exception as error:
         return Result(name, False, _describe(error))
     return Result(name, True)
+
+
+def _missing(text: str, record: Exercise) -> str:
+    """What a NotImplementedError says, and what to do where it comes out of another exercise's stub."""
+    other = re.fullmatch(r"Exercise (([\w-]+)/\w+) is not written yet", text)
+    if other is None or other[1] == record.id:
+        return text or "not written yet"
+    fill = f"`course catchup {chapter_number(record.slug)}` fills it in."
+    how = "Write that one first; it is in the same notebook." if other[2] == record.slug else fill
+    return f"{text}, and this check runs it. {how}"
 
 
 def _describe(error: Exception) -> str:

@@ -25,6 +25,7 @@ __all__ = [
     "run_leaky_back",
     "run_two_part",
     "running_total",
+    "speak_from_table",
     "spoils_its_input",
     "squares",
     "straight_line",
@@ -198,3 +199,19 @@ def spoils_its_input(x):
     value = float((x * x).sum())
     x[...] = 99.0
     return value
+
+
+# --- what speaks, for what decodes
+
+
+def speak_from_table(words, state):
+    """A decoder without weights: each sequence has a table of what follows which word, and tires of what it heard.
+
+    The state is (tables (B, V, V), tired (B, V)).
+    """
+    tables, tired = state
+    rows = np.arange(len(words))
+    logits = tables[rows, words] - tired
+    tired = tired / 2
+    tired[rows, words] += 1
+    return logits, (tables, tired)

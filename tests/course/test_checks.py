@@ -77,14 +77,24 @@ def test_the_stub_of_an_exercise_with_properties_alone_gets_one_line(toy):
     assert list(outcome(cell_init, "cell_init")) == ["not written yet"]
 
 
-def test_a_stub_that_the_answer_calls_is_named(toy):
-    """An answer that needs an exercise not done yet is told which."""
+@pytest.mark.parametrize(
+    ("name", "stub", "how"),
+    [
+        ("double", "01-one/scale", "Write that one first; it is in the same notebook."),
+        ("cell_init", "01-one/scale", "`course catchup 2` fills it in."),
+    ],
+)
+def test_a_stub_that_the_answer_calls_is_named(toy, name, stub, how):
+    """An answer that needs an exercise not done yet is told which, and what to do, by every check."""
 
-    def double(x):
-        raise NotImplementedError("Exercise 01-one/scale is not written yet")
+    def answer(*arguments):
+        raise NotImplementedError(f"Exercise {stub} is not written yet")
 
-    assert "Exercise 01-one/scale is not written yet" in told(double)
-    assert "Only the stub is there" not in told(double)
+    text = told(answer, name)
+    assert text.count(f"Exercise {stub} is not written yet, and this check runs it. {how}") == len(
+        outcome(answer, name)
+    )
+    assert "Only the stub is there" not in text
 
 
 # --- wrong answers

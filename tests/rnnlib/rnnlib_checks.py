@@ -48,6 +48,8 @@ from rnnlib.attention_decoder import (
     next_word,
 )
 from rnnlib.batching import bucket, mask_from_lengths, masked_mean_loss, pad
+from rnnlib.beam import beam_search
+from rnnlib.beam_decode import beam_decode, length_penalty
 from rnnlib.bidirectional import bidirectional, bidirectional_backward, reverse_sequences
 from rnnlib.bleu import bleu
 from rnnlib.bptt import backward_through_time, truncated_bptt
@@ -67,6 +69,7 @@ from rnnlib.gru import gru_init, gru_step, gru_step_backward
 from rnnlib.hopfield import hopfield_energy, hopfield_recall, hopfield_store
 from rnnlib.initialization import identity, orthogonal, xavier_uniform
 from rnnlib.jordan import jordan_as_elman, jordan_init, jordan_step, jordan_step_backward, jordan_teacher_forced
+from rnnlib.language import language_init, language_log_probs, language_loss, language_step, train_stateful
 from rnnlib.last_step import loss_at_the_end
 from rnnlib.layer_norm import layer_norm, layer_norm_backward
 from rnnlib.long_tasks import adding_problem, copy_task
@@ -83,11 +86,13 @@ from rnnlib.lstm_variants import (
 from rnnlib.memory import leaky_average_step, threshold_step
 from rnnlib.metrics import confusion_matrix, macro_f1
 from rnnlib.monitor import gate_saturation, update_ratio
+from rnnlib.ngrams import ngram_counts, ngram_log_probs, ngram_probabilities
 from rnnlib.optimizers import adam, momentum, rmsprop, sgd
 from rnnlib.output import output_init, output_layer, output_layer_backward
 from rnnlib.packing import pack, packed_backward, packed_forward, unpack
 from rnnlib.padded import padded_loss
 from rnnlib.parameters import count_parameters, flat, nested, recurrent_size, window_mlp_size
+from rnnlib.perplexity import bits_per_token, perplexity
 from rnnlib.pooling import pool_last, pool_last_backward, pool_max, pool_max_backward, pool_mean, pool_mean_backward
 from rnnlib.reber import (
     is_reber,
@@ -101,6 +106,7 @@ from rnnlib.reber import (
     reber_string,
 )
 from rnnlib.runs import arrays_to_run, keep_best, load_run, new_run, run_to_arrays, save_run
+from rnnlib.sampling import nucleus, sample, temper, top_k
 from rnnlib.scan import scan, scan_chunks
 from rnnlib.scheduled_sampling import choose_input
 from rnnlib.schedules import teacher_chance, warmup_cosine
@@ -118,6 +124,7 @@ from rnnlib.seq2seq import (
 from rnnlib.sequence import initial_state, initial_state_backward, rnn_forward
 from rnnlib.stacked import stacked, stacked_backward
 from rnnlib.stateful import stateful_batches
+from rnnlib.tied import tied_output, tied_output_backward
 from rnnlib.torch_layout import (
     elman_from_torch,
     elman_to_torch,
@@ -128,6 +135,7 @@ from rnnlib.torch_layout import (
 )
 from rnnlib.training import fit
 from rnnlib.types import Array, Cache, Params, State
+from rnnlib.vocabulary import make_vocabulary, to_ids, to_tokens
 from rnnlib.xor import error_by_phase, temporal_xor, xor_guess_step
 
 PACKAGE = Path(rnnlib.__file__).parent
@@ -360,7 +368,9 @@ def calls(dtype: Any = np.float64) -> dict[str, Callable[[], Call]]:
         "reber.reber_string": lambda: (reber_string, (np.random.default_rng(3), True)),
     }
     table |= _cell_calls(dtype) | _stream_calls(dtype) | _training_calls(dtype)
-    table |= _pair_calls(dtype) | _attention_calls(dtype)
+    table |= _language_calls(dtype)
+    table |= _pair_calls(dtype)
+    table |= _attention_calls(dtype)
     for phi in PHIS:
         step, back = partial(elman_step, phi=phi), partial(elman_step_backward, phi=phi)
         table |= {
@@ -762,7 +772,52 @@ def _pair_calls(dtype: Any) -> dict[str, Callable[[], Call]]:
         "seq2seq.add_grads": lambda: (add_grads, (net, net)),
         "edit_distance.edit_distance": lambda: (edit_distance, (said[0], wanted[0])),
         "bleu.bleu": lambda: (bleu, (said, wanted, "exp")),
+        "beam_decode.length_penalty": lambda: (length_penalty, (7, 0.6)),
+        "beam_decode.beam_decode": lambda: (beam_decode, (speak, (case.state[0][:1],), 1, 2, 3, 4)),
     }
+
+
+def _language_calls(dtype: Any) -> dict[str, Callable[[], Call]]:
+    """Calls of what counts, chooses and searches among symbols, and of the language model, tied and not."""
+    case, lstm = make_case(Sizes(4, 3, 5, 5, 6), dtype=dtype), make_cell_case("lstm", Sizes(4, 3, 5, 5, 6), dtype=dtype)
+    tied = lstm.params | {"E": case.out["W_hy"].T.copy(), "b_y": case.out["b_y"]}
+    free, p = tied | case.out, softmax(case.logits)
+    tokens, targets, log_p = case.targets, case.targets[::-1].copy(), np.log(p[..., 0])
+    run, run_back = partial(rnn_forward, lstm_step), partial(backward_through_time, lstm_step_backward)
+    tables = [ngram_counts(tokens.ravel(), order, 6) for order in (1, 2)]
+    training = {"params": free, "optimizer": {}, "step": 0}
+    batches = [(tokens, targets), (targets, tokens)]
+    return {
+        "vocabulary.make_vocabulary": lambda: (make_vocabulary, (["to", "be", "to"], 1, ["?"])),
+        "vocabulary.to_ids": lambda: (to_ids, (["?", "to", "be"], ["to", "sleep"], "?")),
+        "vocabulary.to_tokens": lambda: (to_tokens, (["?", "to", "be"], [1, 2])),
+        "ngrams.ngram_counts": lambda: (ngram_counts, (tokens.ravel(), 2, 6)),
+        "ngrams.ngram_probabilities": lambda: (ngram_probabilities, (tables, tokens, 0.5)),
+        "ngrams.ngram_log_probs": lambda: (ngram_log_probs, (tables, tokens.ravel(), 0.5)),
+        "perplexity.perplexity": lambda: (perplexity, (log_p, case.mask)),
+        "perplexity.bits_per_token": lambda: (bits_per_token, (log_p,)),
+        "sampling.temper": lambda: (temper, (case.logits, 0.7)),
+        "sampling.temper[zero]": lambda: (temper, (case.logits, 0)),
+        "sampling.top_k": lambda: (top_k, (p, 3)),
+        "sampling.nucleus": lambda: (nucleus, (p, 0.8)),
+        "sampling.sample": lambda: (sample, (np.random.default_rng(3), p)),
+        "beam.beam_search": lambda: (beam_search, (_always, np.log(p[0, 0]), 1, 0, 3, 4, 1.0)),
+        "tied.tied_output": lambda: (tied_output, (tied, case.dhs)),
+        "tied.tied_output_backward": lambda: (tied_output_backward, (tied, case.logits, (case.dhs,))),
+        "language.language_init": lambda: (language_init, (np.random.default_rng(3), 6, lstm.params, True, dtype)),
+        "language.language_loss": lambda: (language_loss, (run, run_back, free, tokens, targets, lstm.state)),
+        "language.language_loss[tied]": lambda: (language_loss, (run, run_back, tied, tokens, targets, lstm.state)),
+        "language.language_log_probs": lambda: (language_log_probs, (run, free, tokens, targets, lstm.state)),
+        "language.language_step": lambda: (language_step, (lstm_step, free, tokens[0], lstm.state)),
+        "language.train_stateful": lambda: (
+            train_stateful,
+            (run, run_back, training, batches, lstm.state, _steady, 1.0),
+        ),
+    }
+
+
+def _always(log_probs: Array, token: int) -> tuple[Array, Array]:
+    return log_probs, log_probs
 
 
 def _pull(params: Params, rng: np.random.Generator) -> tuple[float, Params]:

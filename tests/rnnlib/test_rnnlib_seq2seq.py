@@ -9,6 +9,7 @@ import sacrebleu
 import torch
 from rnnlib_checks import assert_all_close, assert_close
 
+from rnnlib.beam_decode import beam_decode, length_penalty
 from rnnlib.bleu import bleu
 from rnnlib.edit_distance import edit_distance
 from rnnlib.gru import gru_step
@@ -291,11 +292,9 @@ def test_bleu_is_sacrebleu_s(smooth: str) -> None:
 
 def test_bleu_by_hand() -> None:
     """All six words, four of five pairs: the root of their product, and a penalty for one word too few."""
-    said, wanted = (
-        ["two", "hundred", "and", "two", "and", "ten"],
-        ["two", "hundred", "and", "twenty", "two", "and", "ten"],
-    )
-    assert_close("bleu", bleu([said], [wanted], order=2), 100 * np.exp(1 - 7 / 6) * np.sqrt(6 / 6 * 4 / 5))
+    said, wanted = "two hundred and two and ten", "two hundred and twenty two and ten"
+    expected = 100 * np.exp(1 - 7 / 6) * np.sqrt(6 / 6 * 4 / 5)
+    assert_close("bleu", bleu([said.split()], [wanted.split()], order=2), expected)
 
 
 def test_bleu_refuses_what_does_not_fit() -> None:
@@ -304,3 +303,55 @@ def test_bleu_refuses_what_does_not_fit() -> None:
         bleu([["a"]], [["a"], ["b"]])
     with pytest.raises(ValueError, match="'floor'"):
         bleu([["a"]], [["a"]], "floor")
+
+
+# --- the best few answers
+
+
+def every_answer(case: Case, max_length: int, words: int) -> dict[tuple[int, ...], float]:
+    """All sequences of at most so many tokens that end with END or are as long as may be, and their log-probability."""
+    found, open_ones = {}, [((), 0.0, (np.tanh(case.dc[:1]),))]
+    while open_ones:
+        tokens, total, state = open_ones.pop()
+        logits, state = speak(case, np.array([tokens[-1] if tokens else START]), state)
+        log_p = torch.log_softmax(torch.from_numpy(logits[0]), dim=-1).numpy()
+        for word in range(words):
+            longer = (*tokens, word), total + float(log_p[word])
+            if word == END or len(longer[0]) == max_length:
+                found[longer[0]] = longer[1]
+            else:
+                open_ones.append((*longer, state))
+    return found
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.6, 1.0])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_beam_that_is_wide_enough_finds_every_answer_in_order(seed: int, alpha: float) -> None:
+    """All answers of up to four tokens, best first by log p over ((5 + n) / 6)^alpha; the probabilities add up to 1."""
+    case = Case((3, 4, 1, 2, 6, 4, 4), seed)
+    case.dc = case.rng.normal(size=(1, 6))
+    answers = every_answer(case, 4, 4)
+    assert_close("sum", sum(map(np.exp, answers.values())), 1.0)
+    expected = sorted(((log_p / ((5 + len(y)) / 6) ** alpha, y) for y, log_p in answers.items()), reverse=True)
+    found = beam_decode(partial(speak, case), (np.tanh(case.dc[:1]),), START, END, 10**4, 4, alpha)
+    assert [tuple(tokens) for tokens, _ in found] == [y for _, y in expected]
+    assert_close("scores", [score for _, score in found], [score for score, _ in expected])
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_beam_of_one_is_greedy(seed: int) -> None:
+    """It says what greedy decoding says, with the end where there is one."""
+    case = Case((3, 4, 1, 2, 6, 4, 5), seed)
+    step, state = partial(speak, case), (np.tanh(case.dc),)
+    words, _ = greedy_decode(step, state, START, END, 7)
+    ((tokens, _),) = beam_decode(step, state, START, END, 1, 7)
+    assert tokens == words[:, 0].tolist()
+
+
+def test_length_penalty_by_hand() -> None:
+    """1 for one token, 2 for seven with alpha 1, its root with alpha one half; and an error below 0."""
+    assert length_penalty(1, 0.3) == 1
+    assert length_penalty(40, 0) == 1
+    assert_close("lp", [length_penalty(7, 1.0), length_penalty(7, 0.5)], [2, np.sqrt(2)])
+    with pytest.raises(ValueError, match="-1"):
+        length_penalty(-1, 0.5)
