@@ -22,6 +22,7 @@ $(READY): requirements.txt pyproject.toml
 	@touch $@
 
 book: data  ## build the site to _build/html
+	$(PY) -m course execute
 	$(VENV)/bin/jupyter-book build book --config _config.yml -W -n --keep-going
 	@echo "The book is in _build/html: open _build/html/index.html in a browser, or run 'make serve'."
 

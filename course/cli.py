@@ -221,6 +221,19 @@ def build(
 
 
 @app.command()
+def execute() -> None:
+    """Run the cells of the book's pages on all cores and keep what they put out, so that the site is built quickly."""
+    from course.cells import execute_pages
+    from course.sources import ROOT
+
+    pages = [path for path in sorted((ROOT / "book").glob("*.md")) if "{code-cell}" in path.read_text("utf-8")]
+    done, failed = execute_pages(pages, ROOT / "_build")
+    console.print(f"{len(done)} pages run, {len(pages) - len(done) - len(failed)} as they were.")
+    if failed:
+        console.print(f"Not run through: {', '.join(path.name for path in failed)}; the build will say why.")
+
+
+@app.command()
 def mutants(
     chapter: Annotated[str | None, typer.Argument(help="A chapter's slug; none: all.")] = None,
     write: Annotated[bool, typer.Option("--write", help="Also store the matrix for the instructor's guide.")] = False,

@@ -12,12 +12,9 @@
   chapter runs again. Pages of the instructor's guide run again when their data or the grading code changes.
 """
 
-import hashlib
 import json
 import re
-import shutil
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -34,16 +31,14 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 from sphinx_external_toc.collectors import TocTreeCollectorWithStyles
 
-from course import study, vendor
+from course import cells, study, vendor
 from course.archives import FetchError
 from course.exercises import Exercise
 
-__all__ = ["copy_exercises", "execution_digest", "released_exercises", "setup"]
+__all__ = ["copy_exercises", "released_exercises", "setup"]
 
 LOGGER = logging.getLogger(__name__)
-_IMPORTS = re.compile(r"^from (course[.\w]*) import (\([^)]*\)|.*)", re.MULTILINE)
 CHAPTER = re.compile(r"(?:exercises/)?(\d\d)-[\w-]+")
-RUNS_IN_CELLS = ("numpy", "matplotlib", "torch", "keras")
 
 
 class study_node(nodes.General, nodes.Element):
@@ -268,45 +263,9 @@ def _renumber(env: BuildEnvironment, docname: str, numbers: dict[str, Any], chap
             holder["secnumber"] = [chapter, *holder["secnumber"][1:]]
 
 
-def _helpers(root: Path) -> set[Path]:
-    """The modules of `course` that pages import, and those that such a module imports in turn."""
-    found: set[Path] = set()
-    todo = sorted((root / "book").glob("*.md"))
-    while todo:
-        text = todo.pop().read_text(encoding="utf-8")
-        names = {f"{where}.{name}" for where, what in _IMPORTS.findall(text) for name in re.findall(r"\w+", what)}
-        names |= {where for where, _ in _IMPORTS.findall(text)}
-        paths = {root.joinpath(*name.split(".")).with_suffix(".py") for name in names}
-        fresh = {path for path in paths if path.is_file()} - found
-        found |= fresh
-        todo += sorted(fresh)
-    return found
-
-
-def execution_digest(root: Path) -> str:
-    """A short hash of everything but the cells that decides what a cell puts out."""
-    digest = hashlib.sha256()
-    library, logs = (root / "rnnlib").rglob("*.py"), (root / "book" / "_data").glob("*.json")
-    for path in sorted({*library, *_helpers(root), *logs}):
-        digest.update(path.read_bytes())
-    for name in RUNS_IN_CELLS:
-        try:
-            digest.update(f"{name} {version(name)}".encode())
-        except PackageNotFoundError:
-            digest.update(name.encode())
-    return digest.hexdigest()[:12]
-
-
 def _tie_cache_to_the_library(app: Sphinx, config: Config) -> None:
-    if config.nb_execution_cache_path:
-        return
-    caches = Path(app.outdir).parent / "cells"
-    current = caches / execution_digest(Path(__file__).parent.parent)
-    for stale in caches.glob("*"):
-        if stale != current:
-            shutil.rmtree(stale)
-    current.mkdir(parents=True, exist_ok=True)
-    config.nb_execution_cache_path = str(current)
+    if not config.nb_execution_cache_path:
+        config.nb_execution_cache_path = str(cells.cache_folder(Path(app.outdir).parent))
 
 
 def _note_what_the_guide_reads(app: Sphinx, docname: str, source: list[str]) -> None:

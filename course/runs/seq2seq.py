@@ -54,7 +54,7 @@ __all__ = [
 SEEDS = 5
 INPUTS, HIDDEN, BATCH = 32, 64, 64  # D, H, and pairs in a batch
 WIDTHS = (96,)  # other H
-STEPS, STRETCH = 2000, 50  # batches; and for how many of them the teacher's chance stays the same
+STEPS, STRETCH = 1500, 50  # batches; and for how many of them the teacher's chance stays the same
 PEAK, WARMUP, LONGEST = 0.005, 50, 1.0  # rate, batches until it is reached, length that gradients are cut to
 EDGES = {  # of the bins of input lengths, in letters: from, and up to but not with
     "numbers": (0, 20, 25, 30, 35, 40, 45, 50, 55, 70),

@@ -9,7 +9,7 @@ from bs4 import BeautifulSoup
 from conftest import SAMPLE, build_sample
 
 from course.site import check_site
-from course.sphinxext import copy_exercises, execution_digest, released_exercises
+from course.sphinxext import copy_exercises, released_exercises
 
 
 @pytest.fixture(scope="module")
@@ -129,33 +129,3 @@ def test_a_notebook_that_is_none_is_named(tmp_path):
     path.write_text(json.dumps({"metadata": {"course": {"exercises": {"f": {"points": 1}}}}}), encoding="utf-8")
     with pytest.raises(ValueError, match=r"05-x\.ipynb is not a released notebook"):
         released_exercises(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("path", "counts"),
-    [
-        ("rnnlib/scan.py", True),
-        ("course/figures.py", True),
-        ("course/runs/seq2seq.py", True),
-        ("course/pairs.py", True),
-        ("book/_data/log.json", True),
-        ("course/cli.py", False),
-    ],
-)
-def test_the_cache_depends_on_the_library_and_the_logs(tmp_path, path, counts):
-    """Change a module that cells import, one that it imports, or a log that they read, and they run again."""
-    for name in ("rnnlib/scan.py", "course/figures.py", "course/pairs.py", "course/cli.py"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text("a = 1\n")
-    (tmp_path / "course" / "runs").mkdir()
-    (tmp_path / "course" / "runs" / "seq2seq.py").write_text("from course.pairs import (\n    split,\n)\n")
-    (tmp_path / "book").mkdir()
-    (tmp_path / "book" / "16-seq2seq.md").write_text(
-        "from course import figures\nfrom course.runs.seq2seq import LOG\n"
-    )
-    before = execution_digest(tmp_path)
-    assert execution_digest(tmp_path) == before
-    (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
-    with (tmp_path / path).open("a") as file:
-        file.write("a = 2\n")
-    assert (execution_digest(tmp_path) != before) is counts
