@@ -36,8 +36,7 @@ __all__ = [
 ]
 
 TASKS = {**pairs.TASKS, "phonemes": sounds.phoneme_pairs}
-FEW = 400  # batches, for a comparison of scores
-STEPS = {"numbers": runner.STEPS, "dates": runner.STEPS, "phonemes": 2500}
+STEPS = {"numbers": runner.STEPS, "dates": runner.STEPS, "phonemes": 2000}
 WIDTH = {"numbers": runner.HIDDEN, "dates": runner.HIDDEN, "phonemes": 64}
 EDGES = runner.EDGES | {"phonemes": (0, 4, 6, 8, 10, 12, 15)}
 SHIFTS = range(4)  # letters
@@ -186,13 +185,10 @@ def _seen(setting: Setting, net: Net, data: pairs.Pairs) -> list[Any]:
 
 
 def jobs() -> Iterator[Setting]:
-    """Every run, those that the chapter needs most first."""
-    for task in ("numbers", "dates", "phonemes"):
-        for seed in range(runner.SEEDS):
-            yield Setting(task, "general", STEPS[task], seed)
+    """Every run, a net of each task before the next seed."""
     for seed in range(runner.SEEDS):
-        for kind in ("general", "additive"):
-            yield Setting("numbers", kind, FEW, seed)
+        for task in STEPS:
+            yield Setting(task, "general", STEPS[task], seed)
 
 
 CODE = (*runner.CODE, runner, alignments, sounds, attention, attention_decoder, alignment, activations.sigmoid)
