@@ -16,6 +16,7 @@ GATE, TESTED = 0.9, 200  # share of words said backwards without a mistake, and 
 PASSED_BY = "a right function reached 97 % or more on each of 12 seeds"
 SOFTMAX, SOFTMAX_BACK = "17-attention/masked_softmax", "17-attention/masked_softmax_backward"
 DOT, DOT_BACK, GENERAL = "17-attention/dot_score", "17-attention/dot_score_backward", "17-attention/general_score"
+GENERAL_BACK = "17-attention/general_score_backward"
 ADDITIVE, ADDITIVE_BACK = "17-attention/additive_score", "17-attention/additive_score_backward"
 ATTEND, ATTEND_BACK = "17-attention/attend", "17-attention/attend_backward"
 STEP, STEP_BACK = "17-attention/luong_step", "17-attention/luong_step_backward"
@@ -203,6 +204,19 @@ def _(general_score):
     query, keys = draw(3, 4), draw(5, 3, 4, seed=4)
     gap = distance(general_score({"W": np.eye(4)}, query, keys)[0], (keys * query).sum(axis=-1))
     expect(gap < 1e-12, f"with W the identity the scores are {gap:.3g} off the dot products")
+
+
+@holds(GENERAL_BACK, "agrees with central differences")
+def _(general_score_backward):
+    W, query, keys, dscores = draw(2, 3), draw(2, 2, seed=4), draw(3, 2, 3, seed=5), draw(3, 2, seed=6)
+    dquery, dkeys, grads = general_score_backward({"W": W}, dscores.copy(), (query.copy(), keys.copy()))
+    expect(set(grads) == {"W"}, f"the gradients are of {', '.join(grads)}; expected W")
+    _follows(
+        {"query": dquery, "keys": dkeys, "W": grads["W"]},
+        lambda W, query, keys: float((dscores * (keys * (query @ W)).sum(axis=-1)).sum()),
+        {"W": W, "query": query, "keys": keys},
+        "q W k",
+    )
 
 
 def _additive(S: int = 4, B: int = 3, Q: int = 2, K: int = 5, A: int = 6) -> tuple[Any, ...]:
