@@ -43,7 +43,8 @@ def beam_search(
     Chapter: 15-language. Equation: beam. Source: Lowerre (1976), Graves (2012).
     """
     _check(width, max_length)
-    unfinished, done = [([], 0.0, state)], []
+    unfinished: list[Any] = [([], 0.0, state)]
+    done: list[Any] = []
     for _ in range(max_length):
         longer = []
         for tokens, total, before in unfinished:

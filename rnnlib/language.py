@@ -40,7 +40,8 @@ def language_init(
     rng              the only source of randomness.
     vocabulary_size  V.
     cell             the cell's first weights, as `lstm_init` gives them: W_xh (D, ...), W_hh (H, ...), ...
-    tied             without W_hy; the table's entries are then of size 1 / sqrt(D), as an output's should be.
+    tied             without W_hy; the table's entries are then of size D^(-1/4), which is half way, as factors go,
+                     from 1, right for inputs, to D^(-1/2), right for an output.
     dtype            of the table and the output.
 
     Returns
@@ -59,7 +60,7 @@ def language_init(
         return table | cell | out
     if D != H:
         raise ValueError(f"language_init: tied, with inputs of {D} and states of {H} entries; they must be as many")
-    return {"E": (table["E"] / np.sqrt(D)).astype(dtype), "b_y": out["b_y"]} | cell
+    return {"E": (table["E"] / D**0.25).astype(dtype), "b_y": out["b_y"]} | cell
 
 
 def language_loss(

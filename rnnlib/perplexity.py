@@ -12,6 +12,8 @@ from rnnlib.types import Array
 
 __all__ = ["bits_per_token", "perplexity"]
 
+LARGEST = 700.0  # the exponential of more is beyond a float64
+
 
 def perplexity(log_probs: Array, mask: Array | None = None) -> float:
     """Among how many equally likely symbols the model seemed to choose: exp of the mean surprise.
@@ -33,8 +35,9 @@ def perplexity(log_probs: Array, mask: Array | None = None) -> float:
 
     Chapter: 15-language. Equation: perplexity. Source: Jelinek et al. (1977).
     """
-    mean = _mean_log_prob("perplexity", log_probs, mask)
-    return math.exp(-mean) if -mean < 700 else math.inf
+    told = _that_count("perplexity", log_probs, mask)
+    surprise = -told.mean(dtype=np.float64)
+    return math.exp(surprise) if surprise < LARGEST else math.inf
 
 
 def bits_per_token(log_probs: Array, mask: Array | None = None) -> float:
@@ -47,10 +50,12 @@ def bits_per_token(log_probs: Array, mask: Array | None = None) -> float:
 
     Chapter: 15-language. Equation: bits. Source: Shannon (1951).
     """
-    return -_mean_log_prob("bits_per_token", log_probs, mask) / math.log(2)
+    told = _that_count("bits_per_token", log_probs, mask)
+    return -float(told.mean(dtype=np.float64)) / math.log(2)
 
 
-def _mean_log_prob(where: str, log_probs: Array, mask: Array | None) -> float:
+def _that_count(where: str, log_probs: Array, mask: Array | None) -> Array:
+    """The logarithms at the places that count, in one row."""
     match_shapes(where, "log_probs: ...", log_probs)
     if mask is not None:
         match_shapes(where, "log_probs: ..., mask: ...", log_probs, mask)
@@ -59,4 +64,4 @@ def _mean_log_prob(where: str, log_probs: Array, mask: Array | None) -> float:
         raise ValueError(f"{where}: no symbol counts, so there is no mean")
     if log_probs.max() > 0:
         raise ValueError(f"{where}: a logarithm is {log_probs.max():.4g}, expected none above 0; is it a chance?")
-    return float(log_probs.mean(dtype=np.float64))
+    return log_probs.ravel()

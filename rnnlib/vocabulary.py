@@ -60,7 +60,7 @@ def to_ids(vocabulary: Sequence[str], tokens: Iterable[str], unknown: str | None
 
     Chapter: 15-language. Equation: vocabulary.
     """
-    number = {token: i for i, token in enumerate(vocabulary)}
+    number: dict[str | None, int] = {token: i for i, token in enumerate(vocabulary)}
     if unknown is not None and unknown not in number:
         raise ValueError(f"to_ids: the stand-in {unknown!r} is not in the vocabulary")
     ids = []

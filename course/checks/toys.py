@@ -21,6 +21,7 @@ __all__ = [
     "read_one_thread",
     "read_so_far",
     "read_to_come",
+    "rising_rate",
     "run_fast_and_slow",
     "run_fast_and_slow_back",
     "run_leaky",
@@ -32,6 +33,7 @@ __all__ = [
     "squares",
     "straight_line",
     "sum_of_cubes",
+    "table_language",
     "two_part_step",
 ]
 
@@ -233,3 +235,20 @@ def speak_from_table(words, state):
     tired = tired / 2
     tired[rows, words] += 1
     return logits, (tables, tired)
+
+
+# --- language models and their training
+
+
+def table_language(state, token):
+    """A language whose next symbol depends on the last two; the state holds its table (V, V, V) and the symbol before.
+
+    As `beam_search` takes it: log-probabilities (V,) after a state and a symbol, and the new state.
+    """
+    table, before = state
+    return table[before, token], (table, token)
+
+
+def rising_rate(step):
+    """A schedule that tells its step: 0.015, 0.02, 0.025, ..."""
+    return 0.01 + 0.005 * step
