@@ -212,8 +212,8 @@ def attention_seq2seq_loss(
     source_lengths: Array,
     targets: Array,
     target_lengths: Array,
-    step: AttentionStep = luong_step,
-    step_backward: Callable[..., Any] = luong_step_backward,
+    step: AttentionStep | None = None,
+    step_backward: Callable[..., Any] | None = None,
 ) -> tuple[float, Net]:
     """Loss of a padded batch of translations under teacher forcing, and all gradients.
 
@@ -224,8 +224,8 @@ def attention_seq2seq_loss(
     source_lengths  (B,), from 1 to S.
     targets         (T, B) integers, with the start in front and the end behind.
     target_lengths  (B,), from 2 to T, start and end counted.
-    step            one step of the decoder, `luong_step` or `bahdanau_step`.
-    step_backward   its backward step.
+    step            one step of the decoder, `luong_step` or `bahdanau_step`; None: Luong's.
+    step_backward   its backward step; None: Luong's.
 
     Returns
     -------
@@ -233,6 +233,7 @@ def attention_seq2seq_loss(
 
     Chapter: 17-attention. Equation: attention-loss. Source: Bahdanau et al. (2015).
     """
+    step, step_backward = step or luong_step, step_backward or luong_step_backward
     decoder, xs, looked_up, hs, encoded, mask, state = _start(params, sources, source_lengths, targets)
     outs, caches = [], []
     for x in xs:
@@ -254,7 +255,7 @@ def attention_seq2seq_loss(
 
 
 def attention_weights(
-    params: Net, sources: Array, source_lengths: Array, targets: Array, step: AttentionStep = luong_step
+    params: Net, sources: Array, source_lengths: Array, targets: Array, step: AttentionStep | None = None
 ) -> Array:
     """Where the decoder looks while it is told the right words: the alignment picture.
 
@@ -264,7 +265,7 @@ def attention_weights(
     sources         (S, B) integers.
     source_lengths  (B,), from 1 to S.
     targets         (T, B) integers, with the start in front.
-    step            `luong_step` or `bahdanau_step`.
+    step            `luong_step` or `bahdanau_step`; None: Luong's.
 
     Returns
     -------
@@ -275,13 +276,13 @@ def attention_weights(
     decoder, xs, _, hs, _, mask, state = _start(params, sources, source_lengths, targets)
     rows = []
     for x in xs:
-        state, cache = step(decoder, x, state, hs, mask)
+        state, cache = (step or luong_step)(decoder, x, state, hs, mask)
         rows.append(cache[2])
     return np.stack(rows)
 
 
 def next_word(
-    decoder: Parts, keys: Array, mask: Array, words: Array, state: State, step: AttentionStep = luong_step
+    decoder: Parts, keys: Array, mask: Array, words: Array, state: State, step: AttentionStep | None = None
 ) -> tuple[Array, State]:
     """Scores of what comes next, and the new state: a decoder's step as `greedy_decode` and beam search take it.
 
@@ -292,7 +293,7 @@ def next_word(
     mask     (S, B), True where the source has a step.
     words    the words said last, (B,) integers.
     state    (h (B, H), o (B, H)); before the first word the encoder's last state and zeros.
-    step     `luong_step` or `bahdanau_step`.
+    step     `luong_step` or `bahdanau_step`; None: Luong's.
 
     Returns
     -------
@@ -300,7 +301,7 @@ def next_word(
 
     Chapter: 17-attention.
     """
-    state, _ = step(decoder, embed(decoder["embedding"], words)[0], state, keys, mask)
+    state, _ = (step or luong_step)(decoder, embed(decoder["embedding"], words)[0], state, keys, mask)
     return output_layer(decoder["out"], state[1])[0], state
 
 
