@@ -15,6 +15,38 @@ import numpy as np
 
 import rnnlib
 from rnnlib.activations import sigmoid
+from rnnlib.alignment import alignment_error_rate
+from rnnlib.attention import (
+    additive_score,
+    additive_score_backward,
+    attend,
+    attend_backward,
+    concat_score,
+    concat_score_backward,
+    dot_score,
+    dot_score_backward,
+    focus,
+    focus_backward,
+    general_score,
+    general_score_backward,
+    local_center,
+    local_center_backward,
+    local_window,
+    masked_softmax,
+    masked_softmax_backward,
+    score,
+    score_backward,
+)
+from rnnlib.attention_decoder import (
+    attention_init,
+    attention_seq2seq_loss,
+    attention_weights,
+    bahdanau_step,
+    bahdanau_step_backward,
+    luong_step,
+    luong_step_backward,
+    next_word,
+)
 from rnnlib.batching import bucket, mask_from_lengths, masked_mean_loss, pad
 from rnnlib.beam import beam_search
 from rnnlib.beam_decode import beam_decode, length_penalty
@@ -352,6 +384,7 @@ def calls(dtype: Any = np.float64) -> dict[str, Callable[[], Call]]:
     table |= _labeling_calls(dtype)
     table |= _language_calls(dtype)
     table |= _pair_calls(dtype)
+    table |= _attention_calls(dtype)
     for phi in PHIS:
         step, back = partial(elman_step, phi=phi), partial(elman_step_backward, phi=phi)
         table |= {
@@ -666,6 +699,88 @@ def _labeling_calls(dtype: Any) -> dict[str, Callable[[], Call]]:
             (run, run_back, net, case.xs, labels, lengths, cell.state),
         ),
     }
+
+
+def _attention_calls(dtype: Any) -> dict[str, Callable[[], Call]]:
+    """Calls of one step of attention and of the decoders made of it: a source of 5 steps, 3 sequences, keys of 4."""
+    rng = np.random.default_rng(3)
+
+    def draw(*shape: int) -> Array:
+        return rng.standard_normal(shape).astype(dtype)
+
+    query, near, keys, scores = draw(3, 2), draw(3, 4), draw(5, 3, 4), draw(5, 3)
+    lengths = np.array([5, 2, 4])
+    mask = np.arange(5)[:, None] < lengths
+    weights = (mask / mask.sum(axis=0)).astype(dtype)
+    forms: dict[str, tuple[Any, Any, Params]] = {
+        "general": (general_score, general_score_backward, {"W": draw(2, 4)}),
+        "concat": (concat_score, concat_score_backward, {"W": draw(6, 7), "v": draw(7)}),
+        "additive": (additive_score, additive_score_backward, {"W_q": draw(2, 7), "W_k": draw(4, 7), "v": draw(7)}),
+    }
+    center = {"W_p": draw(2, 6), "v_p": draw(6)}
+    cell = {"W_xh": draw(9, 6), "W_hh": draw(2, 6), "b_h": draw(6)}
+    parts = {"cell": cell, "score": forms["additive"][2], "combine": {"W_c": draw(6, 4)}}
+    x, state, dstate = draw(3, 5), (query, draw(3, 4)), (draw(3, 2), draw(3, 4))
+    words = rng.integers(6, size=(6, 3))
+    batch = words[:5], lengths, words, np.array([3, 6, 2])
+    table: dict[str, Callable[[], Call]] = {
+        "alignment.alignment_error_rate": lambda: (alignment_error_rate, (weights > 0.2, mask, scores > 0)),
+        "attention.masked_softmax": lambda: (masked_softmax, (scores, mask)),
+        "attention.masked_softmax_backward": lambda: (masked_softmax_backward, (scores, weights)),
+        "attention.dot_score": lambda: (dot_score, (near, keys)),
+        "attention.dot_score[scaled]": lambda: (dot_score, (near, keys, True)),
+        "attention.dot_score_backward": lambda: (dot_score_backward, (scores, (near, keys), True)),
+        "attention.score": lambda: (score, ({}, near, keys)),
+        "attention.score_backward": lambda: (score_backward, ({}, scores, (near, keys))),
+        "attention.attend": lambda: (attend, (weights, keys)),
+        "attention.attend_backward": lambda: (attend_backward, (near, (weights, keys))),
+        "attention.local_window": lambda: (local_window, (scores[0], lengths, 5, 1.5)),
+        "attention.local_center": lambda: (local_center, (center, query, lengths)),
+        "attention.local_center_backward": lambda: (
+            local_center_backward,
+            (center, scores[0], local_center(center, query, lengths)[1]),
+        ),
+        "attention.focus": lambda: (focus, (weights, scores[0], 3.0)),
+        "attention.focus_backward": lambda: (focus_backward, (scores, focus(weights, scores[0], 3.0)[1], 3.0)),
+        "attention_decoder.attention_weights": lambda: (
+            attention_weights,
+            (attention_init(np.random.default_rng(3), 6, 6, 2, 4, "general", dtype), *batch[:3]),
+        ),
+        "attention_decoder.next_word": lambda: (
+            next_word,
+            (
+                attention_init(np.random.default_rng(3), 6, 6, 2, 4, "general", dtype)["decoder"],
+                keys,
+                mask,
+                words[0],
+                (near, near),
+            ),
+        ),
+    }
+    for name, (forward, back, params) in forms.items():
+        table[f"attention.{name}_score"] = lambda f=forward, p=params: (f, (p, query, keys))
+        table[f"attention.{name}_score_backward"] = lambda f=back, g=forward, p=params: (
+            f,
+            (p, scores, g(p, query, keys)[1]),
+        )
+        table[f"attention_decoder.attention_init[{name}]"] = lambda kind=name: (
+            attention_init,
+            (np.random.default_rng(3), 6, 6, 2, 4, kind, dtype),
+        )
+    for name, step, back in (
+        ("luong", luong_step, luong_step_backward),
+        ("bahdanau", bahdanau_step, bahdanau_step_backward),
+    ):
+        table[f"attention_decoder.{name}_step"] = lambda f=step: (f, (parts, x, state, keys, mask))
+        table[f"attention_decoder.{name}_step_backward"] = lambda f=back, g=step: (
+            f,
+            (parts, dstate, g(parts, x, state, keys, mask)[1]),
+        )
+        table[f"attention_decoder.attention_seq2seq_loss[{name}]"] = lambda f=step, g=back: (
+            attention_seq2seq_loss,
+            (attention_init(np.random.default_rng(3), 6, 6, 2, 4, "additive", dtype), *batch, f, g),
+        )
+    return table
 
 
 def _pair_calls(dtype: Any) -> dict[str, Callable[[], Call]]:

@@ -28,6 +28,7 @@ NEW = (
 )
 # These work in float64 only and refuse anything else, or hold no floating numbers.
 NO_FLOAT32 = {
+    "attention.local_window",
     "batching.bucket",
     "batching.mask_from_lengths",
     "bio.bio_allowed",
