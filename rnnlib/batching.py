@@ -46,7 +46,7 @@ def pad(sequences: Sequence[Array], value: float = 0) -> tuple[Array, Array]:
 def mask_from_lengths(lengths: Array, T: int | None = None) -> Array:
     """Which places of a padded batch hold a step of a sequence.
 
-        m_{t,b} = 1 for t <= n_b, 0 behind that
+        μ_{t,b} = 1 for t <= n_b, 0 behind that
 
     Parameters
     ----------
@@ -71,12 +71,12 @@ def mask_from_lengths(lengths: Array, T: int | None = None) -> Array:
 def masked_mean_loss(losses: Array, mask: Array) -> tuple[float, Array]:
     """Mean of the losses that count, and its gradient: each step of each sequence has the same weight.
 
-        L = (1/N) sum_{t,b} m_{t,b} l_{t,b},    N = sum_{t,b} m_{t,b}
+        L = (1/N) sum_{t,b} μ_{t,b} l_{t,b},    N = sum_{t,b} μ_{t,b}
 
     Parameters
     ----------
     losses  l, (T, B), floats; what stands where the mask is False does not matter, not even NaN.
-    mask    m, (T, B), True where a loss counts.
+    mask    μ, (T, B), True where a loss counts.
 
     Returns
     -------
