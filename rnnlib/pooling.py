@@ -1,6 +1,6 @@
 """One vector for a whole sequence: its last state, the mean of its states, or each unit's largest value.
 
-All three are sums over the steps with weights, p_b = sum_t w_{t,b} h_{t,b}, so the way back is dh_{t,b} = w_{t,b} dp_b.
+All three are sums over the steps with weights, p_b = sum_t a_{t,b} h_{t,b}, so the way back is dh_{t,b} = a_{t,b} dp_b.
 What stands behind the end of a sequence has weight zero and is never read.
 
 Chapter: 13-classification

@@ -82,20 +82,22 @@ def _no_step_is_an_error(pool: Callable[..., Any]) -> None:
     _refused("three lengths for four sequences", "4 " + says, pool, hs, np.array([3, 5, 1]))
 
 
-def _new_array(pool: Callable[..., Any]) -> None:
-    hs = _states()
-    pooled, _ = pool(hs, LENGTHS)
-    shared = np.shares_memory(pooled, hs)
-    expect(
-        not shared, "the result is a part of hs itself: whoever writes into it changes the states. Make a new array."
-    )
-
-
 for _name in (LAST, MEAN, MAX):
     holds(_name, "what a sequence gives does not depend on its company")(_company_does_not_matter)
     holds(_name, "the padding is not read")(_padding_is_not_read)
     holds(_name, "a sequence without a step is an error")(_no_step_is_an_error)
-    holds(_name, "the result is a new array")(_new_array)
+
+
+@holds(LAST, "the result is a new array")
+def _(pool_last):
+    for T, lengths in ((5, LENGTHS), (5, np.full(4, 5)), (1, np.ones(4, int))):
+        hs = _states()[:T]
+        pooled, _ = pool_last(hs, np.minimum(lengths, T))
+        expect(
+            not np.shares_memory(pooled, hs),
+            f"{T} steps, lengths {np.minimum(lengths, T).tolist()}: the result is a part of hs itself, whoever writes "
+            "into it changes the states. Return a new array.",
+        )
 
 
 @holds(MEAN, "the mean of equal states is that state")
