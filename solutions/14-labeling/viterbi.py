@@ -21,7 +21,7 @@ def padded(rng, T, K, lengths, scale=1.0, junk=np.nan):
 
 
 def inputs(rng):
-    """As many steps as sequences as labels; lengths out of order; one step; large scores; forbidden ways; one to mislead."""
+    """As many steps as sequences as labels; lengths out of order; one step; large scores; forbidden ways; a trap."""
     for T, K, lengths, scale in (
         (3, 3, [3, 1, 2], 1.0),
         (5, 4, [2, 5, 4, 1], 1.0),
