@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["SYMBOLS", "learn_words", "made_up_text", "search_diary", "teaching_diary"]
+__all__ = ["SYMBOLS", "WORDS_READ", "learn_words", "made_up_text", "search_diary", "teaching_diary"]
 
 # Words of one length from four letters: two letters in a row never tell which word it is, or where in it one is.
 WORDS = ("abcabd", "abdcab", "bcabda", "bdabca", "cababd", "cdabab", "dabcba", "dcbaba")
 SYMBOLS = "abcd "
 HIDDEN, INPUTS, ROWS, WINDOW, STEPS = 32, 8, 16, 14, 120
+WORDS_READ = ROWS * WINDOW * STEPS // 7 + 1
 
 
 def made_up_text(seed: int, words: int) -> np.ndarray:
@@ -30,7 +31,7 @@ def learn_words(train_stateful: Callable[..., Any], seed: int) -> tuple[float, l
     from rnnlib.stateful import stateful_batches
 
     rng = np.random.default_rng(seed)
-    text = made_up_text(1000 + seed, ROWS * WINDOW * STEPS // 7 + 1)
+    text = made_up_text(1000 + seed, WORDS_READ)
     batches = stateful_batches(text, ROWS, WINDOW)[:STEPS]
     cell = elman_init(rng, INPUTS, HIDDEN, np.float32)
     training = new_run(language_init(rng, len(SYMBOLS), cell, dtype=np.float32), rng)

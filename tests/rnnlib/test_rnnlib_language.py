@@ -57,6 +57,7 @@ def test_ids_and_tokens_undo_each_other() -> None:
     assert "".join(to_tokens(vocabulary, ids)) == text
     assert to_tokens(vocabulary, to_ids(vocabulary, "to bez", "?")) == list("to be?")
     assert to_ids(vocabulary, "").shape == (0,)
+    assert to_ids(["a", "b", "?"], "cab", "?").tolist() == [2, 0, 1]
 
 
 # --- n-grams
@@ -205,6 +206,9 @@ def test_a_nucleus_is_the_smallest_set_that_reaches_the_mass(mass: float) -> Non
             assert max(row[list(some)].sum() for some in itertools.combinations(range(6), size)) < mass
         assert_close("p", kept, np.where(kept > 0, row, 0) / row[inside].sum())
     assert_close("p", nucleus(row, 1.0), row)
+    rows = temper(2 * RNG(1).standard_normal((3, 4, 6)), 1.0)
+    apart = np.array([[nucleus(row, mass) for row in some] for some in rows])
+    assert_close("p of many rows", nucleus(rows, mass), apart, tol=0.0)
 
 
 def test_samples_come_as_often_as_their_chances_say() -> None:
