@@ -10,7 +10,7 @@ from course.checks.measure import distance, draw, slopes
 from course.checks.reversal import END, learn_to_reverse, say_backwards, words_to_reverse
 from course.checks.run import CheckFailed, expect, holds
 
-__all__ = ["judge_reversal"]
+__all__ = ["judge_reversal", "share_said"]
 
 GATE, TESTED = 0.9, 200  # share of words said backwards without a mistake, and how many are asked
 PASSED_BY = "a right function reached 97 % or more on each of 12 seeds"
@@ -371,13 +371,18 @@ def _(luong_step_backward):
     judge_reversal(params, losses)
 
 
-def judge_reversal(params: Any, losses: list[float]) -> None:
-    """Fail unless a trained net says nearly all of 200 fresh words backwards, without a mistake."""
+def share_said(params: dict[str, np.ndarray]) -> float:
+    """Of 200 fresh words, the share that a trained net says backwards without a mistake."""
     sources, lengths, targets, _ = words_to_reverse(np.random.default_rng(17), TESTED)
     said = say_backwards(params, sources, lengths)
-    want = np.full((len(targets) - 1, TESTED), END)
-    want[: len(said)] = said
-    right = float((want == targets[1:]).all(axis=0).mean())
+    full = np.full((len(targets) - 1, TESTED), END)
+    full[: len(said)] = said
+    return float((full == targets[1:]).all(axis=0).mean())
+
+
+def judge_reversal(params: dict[str, np.ndarray], losses: list[float]) -> None:
+    """Fail unless a trained net says nearly all of 200 fresh words backwards, without a mistake."""
+    right = share_said(params)
     expect(
         right >= GATE,
         f"after {len(losses)} steps the net says {right:.1%} of {TESTED} words backwards without a mistake, expected "

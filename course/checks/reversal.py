@@ -10,7 +10,7 @@ __all__ = ["END", "SYMBOLS", "learn_to_reverse", "net_for", "say_backwards", "wo
 
 START, END, SYMBOLS = 0, 1, 8  # the target's symbols: start, end, six letters; the source has the same numbers
 SHORTEST, LONGEST = 3, 6
-INPUTS, HIDDEN, BATCH, STEPS = 8, 24, 24, 250
+INPUTS, HIDDEN, BATCH, STEPS = 8, 24, 24, 300
 
 
 def words_to_reverse(rng: np.random.Generator, count: int) -> tuple[np.ndarray, ...]:
