@@ -120,7 +120,6 @@ def test_an_answer_of_booleans_is_held_against_its_oracle():
 
 
 def test_infinite_answers_agree_with_themselves_alone():
-    """A logarithm of nothing is -inf in the reference and in the oracle; inf, NaN or a number is another answer."""
     """The logarithm of nothing is -inf in reference and oracle; inf, NaN or a number there is another answer."""
     nothing = np.array([-np.inf, 1.0])
     assert _gap(nothing, nothing.copy()) == 0
