@@ -151,8 +151,8 @@ def input_influence(
 
     Chapter: 13-classification. Equation: influence. Source: Simonyan et al. (2014), Shrikumar et al. (2016).
     """
-    logits, cache = classifier_forward(run, pool, net, inputs, lengths, state)
-    dlogits = np.zeros_like(logits)
+    scores, cache = classifier_forward(run, pool, net, inputs, lengths, state)
+    dlogits = np.zeros_like(scores)
     dlogits[np.arange(len(classes)), classes] = 1
     dxs, _ = classifier_backward(run_back, pool_back, net, dlogits, cache)
     xs = embed(net["embedding"], cache[0])[0] if "embedding" in net else cache[0]
