@@ -184,7 +184,7 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Run(Setting, Score):
+class Run(Score, Setting):
     """What came out, and how many seconds it took."""
 
     seconds: float
