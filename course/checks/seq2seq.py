@@ -207,8 +207,11 @@ def _(decode_step_backward):
         gap = distance(ds_prev, slopes(lambda value: worth(side, value), s))
         expect(gap < 1e-6, f"gradient through {through}: ds_prev is {gap:.3g} off central differences")
         for part, name in (("embedding", "E"), ("cell", "b_h"), ("out", "W_hy"), ("out", "b_y")):
-            want = slopes(lambda v, p=part, n=name: worth(side | {p: side[p] | {n: v}}, s), side[part][name])
-            gap = distance(grads[part][name], want)
+
+            def moved(value, part=part, name=name, worth=worth):
+                return worth(side | {part: side[part] | {name: value}}, s)
+
+            gap = distance(grads[part][name], slopes(moved, side[part][name]))
             expect(gap < 1e-6, f"gradient through {through}: grads[{part!r}][{name!r}] is {gap:.3g} off differences")
 
 
@@ -242,7 +245,8 @@ def _(seq2seq_loss):
         "Feed all rows of the targets but the last, ask for all but the first, and mask what lies behind the ends.",
     )
     expect(
-        np.any(told[START]), "the vector of the start symbol gets no gradient: the first word that is fed is the start"
+        bool(np.any(told[START])),
+        "the vector of the start symbol gets no gradient: the first word that is fed is the start",
     )
     other = net["decoder"]["out"] | {"b_y": net["decoder"]["out"]["b_y"] + np.eye(6)[START]}
     more, _ = seq2seq_loss(net | {"decoder": net["decoder"] | {"out": other}}, *batch)
@@ -271,7 +275,8 @@ def _(seq2seq_loss):
 def _(seq2seq_loss):
     net, sources, n, targets, m = _pairs()
     loss, grads = seq2seq_loss(net, sources, n, targets, m)
-    total, sums = 0.0, {}
+    total = 0.0
+    sums: dict[str, Any] = {}
     for b in range(3):
         one = sources[: n[b], b : b + 1], n[b : b + 1], targets[: m[b], b : b + 1], m[b : b + 1]
         own, asked = seq2seq_loss(net, *one)
@@ -463,7 +468,8 @@ def _(length_penalty):
 @holds("16-seq2seq/beam_decode", "a beam of one says what greedy decoding says")
 def _(beam_decode):
     for seed in range(3):
-        tables, word, said = draw(1, 8, 8, seed=seed), START, []
+        tables, word = draw(1, 8, 8, seed=seed), START
+        said: list[int] = []
         state = (tables, np.zeros((1, 8)))
         while word != END and len(said) < 6:
             scores, state = speak_from_table(np.array([word]), state)

@@ -7,7 +7,7 @@ RETURNS = ("hs", ("c",), "cache")
 
 
 def inputs(rng):
-    """All kinds of symbols behind the ends, some that do not exist; no padding; as many steps as sequences; one step."""
+    """All kinds of symbols behind the ends, some that do not exist; no padding; as many steps as sequences; one."""
     for S, lengths, D, H, V, junk in (
         (6, [2, 6, 4], 3, 4, 5, 4),
         (4, [4, 1], 2, 3, 6, -1),
