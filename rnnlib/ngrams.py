@@ -152,10 +152,10 @@ def _check_tables(where: str, tables: Sequence[NgramTable], contexts: Array, k: 
     if not tables:
         raise ValueError(f"{where}: no table to look into, expected at least one")
     sizes = match_shapes(where, "contexts: M L", contexts)
-    for found, counts in tables:
-        match_shapes(where, "contexts of a table: C n, its counts: C V", found, counts)
-        if found.shape[1] > sizes["L"]:
-            raise ValueError(f"{where}: contexts of {sizes['L']} symbols, but a table looks at {found.shape[1]}")
+    for table in tables:
+        n = match_shapes(where, "contexts of a table: C n, its counts: C V", *table)["n"]
+        if n > sizes["L"]:
+            raise ValueError(f"{where}: contexts of {sizes['L']} symbols, but a table looks at {n}")
     widths = {counts.shape[1] for _, counts in tables}
     if len(widths) > 1:
         raise ValueError(f"{where}: the tables count {sorted(widths)} different symbols, expected the same V in each")
