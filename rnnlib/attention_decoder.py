@@ -119,15 +119,15 @@ def bahdanau_step(params: Parts, x: Array, state: State, keys: Array, mask: Arra
 
     Chapter: 17-attention. Equation: bahdanau-step. Source: Bahdanau et al. (2015), with a plainer output.
     """
-    h_prev, o_prev = state
-    W_c = _check("bahdanau_step", params, x, h_prev, o_prev, keys)
-    scores, asked = score(params.get("score", {}), h_prev, keys)
-    weights = masked_softmax(scores, mask)
-    context, _ = attend(weights, keys)
-    (h,), moved = gru_step(params["cell"], np.concatenate([x, context], axis=-1), (h_prev,))
-    joined = np.concatenate([context, h], axis=-1)
-    o = np.tanh(joined @ W_c)
-    return (h, o), (moved, asked, weights, keys, joined, o)
+    query, o_prev = state
+    W_c = _check("bahdanau_step", params, x, query, o_prev, keys)
+    e, asked = score(params.get("score", {}), query, keys)
+    a = masked_softmax(e, mask)
+    c, _ = attend(a, keys)
+    (h,), moved = gru_step(params["cell"], np.concatenate([x, c], axis=-1), (query,))
+    both = np.concatenate([c, h], axis=-1)
+    o = np.tanh(both @ W_c)
+    return (h, o), (moved, asked, a, keys, both, o)
 
 
 def bahdanau_step_backward(params: Parts, dstate: State, cache: Kept) -> tuple[Array, State, Array, Parts]:
@@ -145,18 +145,18 @@ def bahdanau_step_backward(params: Parts, dstate: State, cache: Kept) -> tuple[A
 
     Chapter: 17-attention. Equation: bahdanau-step-backward. Source: Bahdanau et al. (2015).
     """
-    (dh, do), (moved, asked, weights, keys, joined, o) = dstate, cache
+    (dh, do), (moved, asked, a, keys, both, o) = dstate, cache
     W_c, H_k = params["combine"]["W_c"], keys.shape[-1]
-    match_shapes("bahdanau_step_backward", "o: B A, do: B A, joined: B J", o, do, joined)
-    da = do * (1 - o * o)
-    dcontext, dh_read = np.split(da @ W_c.T, [H_k], axis=-1)
-    din, (dh_prev,), d_cell = gru_step_backward(params["cell"], (dh + dh_read,), moved)
-    dx, dc_fed = np.split(din, [din.shape[-1] - H_k], axis=-1)
-    dweights, dvalues = attend_backward(dcontext + dc_fed, (weights, keys))
-    dscores = masked_softmax_backward(dweights, weights)
-    dquery, dkeys, d_score = score_backward(params.get("score", {}), dscores, asked)
-    grads = {"cell": d_cell, "combine": {"W_c": joined.T @ da}} | ({"score": d_score} if d_score else {})
-    return dx, (dh_prev + dquery, np.zeros_like(do)), dkeys + dvalues, grads
+    match_shapes("bahdanau_step_backward", "o: B A, do: B A, both: B J", o, do, both)
+    d_sum = do * (1 - o**2)
+    dc, dh_read = np.split(d_sum @ W_c.T, [H_k], axis=-1)
+    d_input, (dh_prev,), d_cell = gru_step_backward(params["cell"], (dh + dh_read,), moved)
+    dx, dc_fed = np.split(d_input, [d_input.shape[-1] - H_k], axis=-1)
+    d_weights, d_read = attend_backward(dc + dc_fed, (a, keys))
+    de = masked_softmax_backward(d_weights, a)
+    dq, d_scored, d_score = score_backward(params.get("score", {}), de, asked)
+    parts = {"cell": d_cell, "combine": {"W_c": both.T @ d_sum}, "score": d_score}
+    return dx, (dh_prev + dq, np.zeros_like(do)), d_scored + d_read, {k: v for k, v in parts.items() if v}
 
 
 def attention_init(

@@ -1,6 +1,7 @@
 """What must hold for the functions of chapter 17, whatever the numbers, and the gate: a net says words backwards."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -35,10 +36,14 @@ def _shape(got: Any, want: tuple[int, ...], what: str) -> None:
     expect(np.shape(got) == want, f"{what} has shape {np.shape(got)}, expected {want}")
 
 
+def _with(loss: Callable[..., float], inputs: dict[str, np.ndarray], name: str, value: np.ndarray) -> float:
+    return loss(**(inputs | {name: value}))
+
+
 def _follows(got: dict[str, Any], loss: Callable[..., float], inputs: dict[str, np.ndarray], of: str) -> None:
     """Fail unless each gradient is what a small change of its input does to the loss."""
     for name, grad in got.items():
-        nudged = slopes(lambda value, name=name: loss(**(inputs | {name: value})), inputs[name])
+        nudged = slopes(partial(_with, loss, inputs, name), inputs[name])
         gap = distance(grad, nudged)
         size = float(np.abs(nudged).max())
         told = f"the gradient of {name} is off by {gap:.3g} from central differences of {of} (largest: {size:.3g})"
@@ -69,11 +74,11 @@ def _(masked_softmax):
 def _(masked_softmax):
     for low in (-1e4, -1e9, -1e30, -1e300):
         scores, mask = np.full((4, 2), low), np.array([[1, 1], [1, 0], [0, 0], [0, 0]], bool)
-        weights = masked_softmax(scores, mask)
+        got = masked_softmax(scores, mask)
         expect(
-            distance(weights, np.array([[0.5, 1], [0.5, 0], [0, 0], [0, 0]])) < 1e-12,
+            distance(got, np.array([[0.5, 1], [0.5, 0], [0, 0], [0, 0]])) < 1e-12,
             f"all scores are {low:g}: column 0 may read its first two steps, column 1 its first. Weights: "
-            f"{np.round(weights, 3).T.tolist()}, expected [0.5, 0.5, 0, 0] and [1, 0, 0, 0]. Only minus infinity lies "
+            f"{np.round(got, 3).T.tolist()}, expected [0.5, 0.5, 0, 0] and [1, 0, 0, 0]. Only minus infinity lies "
             "below every score.",
         )
 
@@ -119,8 +124,8 @@ def _(masked_softmax_backward):
     mask, scores, dweights = np.arange(5)[:, None] < np.array([5, 2, 4]), draw(5, 3), draw(5, 3, seed=4)
 
     def soften(e: np.ndarray) -> np.ndarray:
-        exps = np.where(mask, np.exp(e), 0)
-        return exps / exps.sum(axis=0)
+        raised = np.where(mask, np.exp(e), 0)
+        return raised / raised.sum(axis=0)
 
     got = masked_softmax_backward(dweights.copy(), soften(scores))
     _follows(

@@ -50,8 +50,9 @@ def learn_to_reverse(
     def loss_and_grads(params: Any, rng: np.random.Generator) -> Any:
         if losses and not np.isfinite(losses[-1]):
             return float("nan"), {name: np.zeros_like(value) for name, value in params.items()}
-        batch = words_to_reverse(rng, BATCH)
-        loss, grads = attention_seq2seq_loss(nested(params), *batch, luong_step, luong_step_backward)
+        sources, lengths, targets, ends = words_to_reverse(rng, BATCH)
+        way = luong_step, luong_step_backward
+        loss, grads = attention_seq2seq_loss(nested(params), sources, lengths, targets, ends, *way)
         return loss, flat(grads)
 
     def keep(run: Any, numbers: Any) -> None:
