@@ -47,7 +47,8 @@ def _all_asked_for(config) -> bool:
 
 def pytest_configure(config):
     """The controller of several workers hands them what it read, so that all leave out the same."""
-    config.settled = {} if _all_asked_for(config) else dict(config.cache.get(KEPT, {}))
+    cache = getattr(config, "cache", None)  # pytest may run without one: -p no:cacheprovider
+    config.settled = dict(cache.get(KEPT, {})) if cache and not _all_asked_for(config) else {}
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -71,8 +72,9 @@ _PASSED: dict[str, str] = {}
 
 
 def pytest_sessionfinish(session):
-    if not hasattr(session.config, "workerinput") and _PASSED:
-        session.config.cache.set(KEPT, dict(session.config.cache.get(KEPT, {})) | _PASSED)
+    cache = getattr(session.config, "cache", None)
+    if cache and _PASSED and not hasattr(session.config, "workerinput"):
+        cache.set(KEPT, cache.get(KEPT, {}) | _PASSED)
 
 
 def pytest_terminal_summary(terminalreporter, config):

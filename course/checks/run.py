@@ -6,7 +6,7 @@ import re
 import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +111,8 @@ def check_names(record: Exercise) -> list[str]:
 def check_files(exercises: Iterable[Exercise]) -> list[Path]:
     """The modules that the exercises' properties stand in; a chapter's need not be named like the chapter."""
     _load_properties()
-    modules = {test.__module__ for exercise in exercises for _, test in _PROPERTIES.get(exercise.id, [])}
+    tests = [test for exercise in exercises for _, test in _PROPERTIES.get(exercise.id, [])]
+    modules = {(test.func if isinstance(test, partial) else test).__module__ for test in tests}
     return sorted(Path(str(importlib.import_module(module).__file__)) for module in modules)
 
 

@@ -8,7 +8,7 @@ import pytest
 from course.audit import answer_lines, leaks
 from course.checks.run import check_files
 from course.mutants import MATRIX, REFERENCE, STUB, Row, Variant, stamp, store, variants
-from course.sources import chapters
+from course.sources import ROOT, chapters
 
 STORED = json.loads(MATRIX.read_text(encoding="utf-8"))
 CHAPTERS = [pytest.param(chapter, id=chapter.slug) for chapter in chapters()]
@@ -55,6 +55,7 @@ def test_a_changed_property_is_noticed(chapter, monkeypatch):
     before, read = stamp(chapter), Path.read_bytes
     files = check_files(chapter.exercises)
     assert files, f"no module of properties for {chapter.slug}"
+    assert {path.parent for path in files} == {ROOT / "course" / "checks"}, "a property's module is not ours"
     monkeypatch.setattr("pathlib.Path.read_bytes", lambda path: read(path) + b"#" * (path in files))
     assert stamp(chapter)["checks_digest"] != before["checks_digest"]
 
