@@ -41,7 +41,7 @@ exercises-current: $(READY)  ## fail if they are not what the sources make
 	$(PY) -m course build --check
 
 test: data  ## run all tests but those that read the built site and those that grade notebooks
-	$(PY) -m pytest -n $(WORKERS) -m "not site and not grading"
+	$(PY) -m pytest -n $(WORKERS) --dist worksteal -m "not site and not grading"
 
 test-grading: $(READY)  ## run the tests that grade notebooks, most of them in sandboxes (Linux with bubblewrap)
 	$(PY) -m pytest -n $(WORKERS) -m grading
