@@ -19,22 +19,8 @@ from course.checks.ragged import (
     walk_back,
     weights,
 )
-from course.checks.run import CheckFailed, expect, holds
+from course.checks.run import expect, holds, refused
 from course.checks.toys import fast_and_slow_step, fast_and_slow_step_backward, leaky_step, run_leaky, run_leaky_back
-
-
-def _refused(what: str, says: str, function: Callable[..., Any], *args: Any) -> None:
-    """Fail unless the call ends in a ValueError (or TypeError) whose message holds these words."""
-    try:
-        function(*args)
-    except (ValueError, TypeError) as error:
-        expect(says in str(error), f"{what}: the message should say {says}; it is: {error}")
-    except Exception as error:
-        raise CheckFailed(
-            f"{what} ends in {type(error).__name__}: {error}; expected a ValueError that says so"
-        ) from None
-    else:
-        raise CheckFailed(f"{what} goes through; expected a ValueError that says so")
 
 
 def _told(numbers: Any) -> str:
@@ -65,9 +51,9 @@ def _(pad):
 
 @holds("09-batches/pad", "what cannot be padded is an error")
 def _(pad):
-    _refused("an empty list of sequences", "no sequence", pad, [])
-    _refused("sequences of width 3 and 2", "(4, 2)", pad, [np.ones((2, 3)), np.ones((4, 2))])
-    _refused("sequences of width 3 and 1", "(4, 1)", pad, [np.ones((2, 3)), np.ones((4, 1))])
+    refused("an empty list of sequences", "no sequence", pad, [])
+    refused("sequences of width 3 and 2", "(4, 2)", pad, [np.ones((2, 3)), np.ones((4, 2))])
+    refused("sequences of width 3 and 1", "(4, 1)", pad, [np.ones((2, 3)), np.ones((4, 1))])
 
 
 # --- mask_from_lengths
@@ -96,9 +82,9 @@ def _(mask_from_lengths):
 
 @holds("09-batches/mask_from_lengths", "lengths that do not fit are an error")
 def _(mask_from_lengths):
-    _refused("a length of 5 with T = 4", "4", mask_from_lengths, np.array([3, 5, 1]), 4)
-    _refused("a length of -1", "-1", mask_from_lengths, np.array([3, -1]), 4)
-    _refused("lengths that are floats", "integers", mask_from_lengths, np.array([3.0, 1.0]), 4)
+    refused("a length of 5 with T = 4", "4", mask_from_lengths, np.array([3, 5, 1]), 4)
+    refused("a length of -1", "-1", mask_from_lengths, np.array([3, -1]), 4)
+    refused("lengths that are floats", "integers", mask_from_lengths, np.array([3.0, 1.0]), 4)
 
 
 # --- masked_mean_loss
@@ -139,9 +125,9 @@ def _(masked_mean_loss):
 
 @holds("09-batches/masked_mean_loss", "no mean without losses, no mask of another shape")
 def _(masked_mean_loss):
-    _refused("a mask that is False everywhere", "", masked_mean_loss, draw(3, 2), np.zeros((3, 2), bool))
-    _refused("losses (3, 2) with a mask (2, 3)", "(2, 3)", masked_mean_loss, draw(3, 2), np.ones((2, 3), bool))
-    _refused("losses (3, 2) with a mask (3, 1)", "(3, 1)", masked_mean_loss, draw(3, 2), np.ones((3, 1), bool))
+    refused("a mask that is False everywhere", "", masked_mean_loss, draw(3, 2), np.zeros((3, 2), bool))
+    refused("losses (3, 2) with a mask (2, 3)", "(2, 3)", masked_mean_loss, draw(3, 2), np.ones((2, 3), bool))
+    refused("losses (3, 2) with a mask (3, 1)", "(3, 1)", masked_mean_loss, draw(3, 2), np.ones((3, 1), bool))
 
 
 # --- padded_loss
@@ -337,7 +323,7 @@ def _(bucket):
 @holds("09-batches/bucket", "a batch holds at least one sequence")
 def _(bucket):
     for size in (0, -2):
-        _refused(f"batch_size {size}", str(size), bucket, LONG, size, np.random.default_rng(0))
+        refused(f"batch_size {size}", str(size), bucket, LONG, size, np.random.default_rng(0))
 
 
 # --- pack and unpack
@@ -384,7 +370,7 @@ def _(pack):
 @holds("09-batches/pack", "lengths that do not fit are an error")
 def _(pack):
     for lengths in (np.array([3, 0, 4]), np.array([3, 1, 7]), np.array([3, 1])):
-        _refused(f"lengths {lengths.tolist()} for xs (6, 3, 2)", "", pack, draw(6, 3, 2), lengths)
+        refused(f"lengths {lengths.tolist()} for xs (6, 3, 2)", "", pack, draw(6, 3, 2), lengths)
 
 
 @holds("09-batches/unpack", "every sequence is back where it was")
@@ -408,7 +394,7 @@ def _(unpack):
         (draw(8, 2), SIZES, np.array([1, 0])),
     ):
         shown = f"{len(wrong[0])} rows, batch_sizes {wrong[1].tolist()}, order {wrong[2].tolist()}"
-        _refused(shown, "", unpack, wrong)
+        refused(shown, "", unpack, wrong)
 
 
 # --- packed_forward
@@ -463,7 +449,7 @@ def _(packed_forward):
     ):
         shown = f"{len(data)} rows, batch_sizes {sizes.tolist()}, order {order.tolist()}, a state of {B} sequences"
         packed = data, sizes, order
-        _refused(shown, "", packed_forward, leaky_step, {"keep": 0.7}, packed, (draw(B, 3),))
+        refused(shown, "", packed_forward, leaky_step, {"keep": 0.7}, packed, (draw(B, 3),))
 
 
 # --- packed_backward
@@ -536,4 +522,4 @@ def _(packed_backward):
             f"{rows} rows of dhs, last states of {B} sequences, {len(kept)} caches, for 8 rows, 3 sequences, 4 steps"
         )
         packed = draw(rows, 3), SIZES, ORDER
-        _refused(shown, "", packed_backward, fast_and_slow_step_backward, {"W": draw(2, 3)}, packed, dlast, kept)
+        refused(shown, "", packed_backward, fast_and_slow_step_backward, {"W": draw(2, 3)}, packed, dlast, kept)

@@ -8,7 +8,7 @@ import numpy as np
 
 from course.checks.driver import drive
 from course.checks.measure import distance, draw, slopes
-from course.checks.run import CheckFailed, expect, holds
+from course.checks.run import CheckFailed, expect, holds, refused
 from course.checks.toys import pool_sum, pool_sum_back, run_fast_and_slow, run_fast_and_slow_back, run_leaky
 from course.checks.toys import run_leaky_back as leaky_back
 from course.checks.words import MARKS, told_right, train_on_words
@@ -20,20 +20,6 @@ FORWARD, BACKWARD = "13-classification/classifier_forward", "13-classification/c
 INFLUENCE = "13-classification/input_influence"
 CONFUSION, F1 = "13-classification/confusion_matrix", "13-classification/macro_f1"
 LENGTHS = np.array([3, 5, 1, 4])
-
-
-def _refused(what: str, says: str, function: Callable[..., Any], *args: Any) -> None:
-    """Fail unless the call ends in a ValueError whose message holds these words."""
-    try:
-        function(*args)
-    except ValueError as error:
-        expect(says in str(error), f"{what}: the message should say {says!r}; it is: {error}")
-    except Exception as error:
-        raise CheckFailed(
-            f"{what} ends in {type(error).__name__}: {error}; expected a ValueError that says so"
-        ) from None
-    else:
-        raise CheckFailed(f"{what} goes through; expected a ValueError that says so")
 
 
 def _states() -> np.ndarray:
@@ -77,9 +63,9 @@ def _padding_is_not_read(pool: Callable[..., Any]) -> None:
 
 def _no_step_is_an_error(pool: Callable[..., Any]) -> None:
     hs, says = _states(), "integers from 1 to 5"
-    _refused("a sequence of length 0", says, pool, hs, np.array([3, 0, 1, 4]))
-    _refused("a length of 6 in a batch of 5 steps", says, pool, hs, np.array([3, 6, 1, 4]))
-    _refused("three lengths for four sequences", "4 " + says, pool, hs, np.array([3, 5, 1]))
+    refused("a sequence of length 0", says, pool, hs, np.array([3, 0, 1, 4]))
+    refused("a length of 6 in a batch of 5 steps", says, pool, hs, np.array([3, 6, 1, 4]))
+    refused("three lengths for four sequences", "4 " + says, pool, hs, np.array([3, 5, 1]))
 
 
 for _name in (LAST, MEAN, MAX):
@@ -184,7 +170,7 @@ def _right_place(kind: str) -> Callable[[Callable[..., Any]], None]:
 
 
 def _other_batch(back: Callable[..., Any], kind: str) -> None:
-    _refused("a gradient of 3 sequences with a cache of 4", "dpooled has shape (3, 3)", back, draw(3, 3), _cache(kind))
+    refused("a gradient of 3 sequences with a cache of 4", "dpooled has shape (3, 3)", back, draw(3, 3), _cache(kind))
 
 
 for _kind in (LAST, MEAN, MAX):
@@ -402,12 +388,12 @@ def _(confusion_matrix):
 @holds(CONFUSION, "labels that do not fit are an error")
 def _(confusion_matrix):
     good = np.array([0, 1, 2])
-    _refused("truth with a 3, three classes", "truth", confusion_matrix, np.array([0, 3, 1]), good, 3)
-    _refused("a guess of -1", "guess", confusion_matrix, good, np.array([0, -1, 1]), 3)
-    _refused("a truth of -1", "truth", confusion_matrix, np.array([0, -1, 1]), good, 3)
-    _refused("a guess of 3", "guess", confusion_matrix, good, np.array([0, 3, 1]), 3)
-    _refused("guesses that are floats", "guess has dtype float64", confusion_matrix, good, np.array([0.0, 1.0, 2.0]), 3)
-    _refused("two guesses for three examples", "(2,)", confusion_matrix, good, np.array([0, 1]), 3)
+    refused("truth with a 3, three classes", "truth", confusion_matrix, np.array([0, 3, 1]), good, 3)
+    refused("a guess of -1", "guess", confusion_matrix, good, np.array([0, -1, 1]), 3)
+    refused("a truth of -1", "truth", confusion_matrix, np.array([0, -1, 1]), good, 3)
+    refused("a guess of 3", "guess", confusion_matrix, good, np.array([0, 3, 1]), 3)
+    refused("guesses that are floats", "guess has dtype float64", confusion_matrix, good, np.array([0.0, 1.0, 2.0]), 3)
+    refused("two guesses for three examples", "(2,)", confusion_matrix, good, np.array([0, 1]), 3)
 
 
 @holds(F1, "each class has the same say")
@@ -444,5 +430,5 @@ def _(macro_f1):
 
 @holds(F1, "no examples, no mean; no square, no matrix")
 def _(macro_f1):
-    _refused("a matrix of zeros", "", macro_f1, np.zeros((3, 3), int))
-    _refused("a matrix (2, 3)", "(2, 3)", macro_f1, np.ones((2, 3), int))
+    refused("a matrix of zeros", "", macro_f1, np.zeros((3, 3), int))
+    refused("a matrix (2, 3)", "(2, 3)", macro_f1, np.ones((2, 3), int))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from course.checks.measure import distance, draw, slopes
-from course.checks.run import CheckFailed, expect, holds
+from course.checks.run import CheckFailed, expect, holds, refused
 
 SCORE, AHEAD, BACK = (f"14-labeling/{name}" for name in ("crf_score", "messages_ahead", "messages_back"))
 PARTITION, SHARES, LOSS = (f"14-labeling/{name}" for name in ("crf_log_partition", "marginals", "crf_loss"))
@@ -60,25 +60,11 @@ def _together(values: np.ndarray) -> float:
     return float(most + np.log(np.exp(values - most).sum()))
 
 
-def _refused(what: str, says: str, function: Callable[..., Any], *args: Any) -> None:
-    """Fail unless the call ends in a ValueError (or TypeError) whose message holds these words."""
-    try:
-        function(*args)
-    except (ValueError, TypeError) as error:
-        expect(says in str(error), f"{what}: the message should say {says!r}; it is: {error}")
-    except Exception as error:
-        raise CheckFailed(
-            f"{what} ends in {type(error).__name__}: {error}; expected a ValueError that says so"
-        ) from None
-    else:
-        raise CheckFailed(f"{what} goes through; expected a ValueError that says so")
-
-
 def _lengths_must_fit(function: Callable[..., Any], *labels: np.ndarray) -> None:
     for lengths in (np.array([3, 5, 1]), np.array([3, 0, 1]), np.array([3, 4])):
         what = f"lengths {lengths.tolist()} for scores (4, 3, 2)"
-        _refused(what, "lengths", function, _nothing(2), _batch(2), *labels, lengths)
-    _refused("a chain of 3 labels for scores of 2", "(3, 3)", function, _nothing(3), _batch(2), *labels, LENGTHS)
+        refused(what, "lengths", function, _nothing(2), _batch(2), *labels, lengths)
+    refused("a chain of 3 labels for scores of 2", "(3, 3)", function, _nothing(3), _batch(2), *labels, LENGTHS)
 
 
 # --- crf_score
@@ -139,8 +125,8 @@ def _(crf_score):
 def _(crf_score):
     labels = np.zeros((4, 3), int)
     _lengths_must_fit(crf_score, labels)
-    _refused("label 2 of 2", "2", crf_score, _nothing(2), _batch(2), labels + 2, LENGTHS)
-    _refused("label -1", "-1", crf_score, _nothing(2), _batch(2), labels - 1, LENGTHS)
+    refused("label 2 of 2", "2", crf_score, _nothing(2), _batch(2), labels + 2, LENGTHS)
+    refused("label -1", "-1", crf_score, _nothing(2), _batch(2), labels - 1, LENGTHS)
 
 
 # --- messages
@@ -193,7 +179,7 @@ def _(messages_ahead):
 
 @holds(AHEAD, "arrays that do not fit are an error")
 def _(messages_ahead):
-    _refused("a chain of 3 labels for scores of 2", "(3, 3)", messages_ahead, _nothing(3), _batch(2))
+    refused("a chain of 3 labels for scores of 2", "(3, 3)", messages_ahead, _nothing(3), _batch(2))
 
 
 @holds(BACK, "with zeros everywhere it counts paths, from each sequence's own end")
@@ -317,7 +303,7 @@ def _(marginals):
     expect(not np.any(got[..., 1]), f"label 1 cannot be reached, and has probabilities up to {got[..., 1].max():.3g}")
     expect(bool(np.isfinite(got).all()), "there is NaN where something is forbidden")
     params["start"][:] = -np.inf
-    _refused("a chain that may start nowhere", "probability 0", marginals, params, _batch(3), LENGTHS)
+    refused("a chain that may start nowhere", "probability 0", marginals, params, _batch(3), LENGTHS)
 
 
 @holds(SHARES, "what stands behind the ends does not matter")
@@ -434,8 +420,8 @@ def _(crf_loss):
 def _(crf_loss):
     params = _nothing(2)
     params["transitions"][0, 1] = -np.inf
-    _refused("labels that use the forbidden move 0 -> 1", "forbidden", crf_loss, params, _batch(2), LABELS, LENGTHS)
-    _refused("label 3 of 2", "3", crf_loss, _nothing(2), _batch(2), LABELS + 2, LENGTHS)
+    refused("labels that use the forbidden move 0 -> 1", "forbidden", crf_loss, params, _batch(2), LABELS, LENGTHS)
+    refused("label 3 of 2", "3", crf_loss, _nothing(2), _batch(2), LABELS + 2, LENGTHS)
     _lengths_must_fit(crf_loss, LABELS)
 
 
@@ -493,7 +479,7 @@ def _(viterbi):
         illegal = path[0] == 2 or path[-1] == 1 or (0, 2) in itertools.pairwise(path)
         expect(not illegal, f"start in 2, move 0 -> 2 and stop in 1 are forbidden; the path is {path}")
     params["start"][:] = -np.inf
-    _refused("a chain that may start nowhere", "probability 0", viterbi, params, scores, LENGTHS)
+    refused("a chain that may start nowhere", "probability 0", viterbi, params, scores, LENGTHS)
 
 
 @holds(VITERBI, "padding changes nothing")
@@ -543,7 +529,7 @@ def _(bio_allowed):
 @holds(ALLOWED, "a label that is none is an error")
 def _(bio_allowed):
     for names in (["O", "E-a"], ["B-"], ["O", "a"]):
-        _refused(f"labels {names}", names[-1], bio_allowed, names)
+        refused(f"labels {names}", names[-1], bio_allowed, names)
 
 
 @holds(FORBID, "what is allowed stays, and nothing makes up for the rest")
@@ -577,9 +563,9 @@ def _(forbid):
 @holds(FORBID, "a mask for another chain is an error")
 def _(forbid):
     allowed = {name: value == value for name, value in _nothing(2).items()}
-    _refused("a chain of 3 labels with a mask for 2", "(2, 2)", forbid, _nothing(3), allowed)
+    refused("a chain of 3 labels with a mask for 2", "(2, 2)", forbid, _nothing(3), allowed)
     one = {"transitions": np.ones((1, 3), bool), "start": np.ones(3, bool), "stop": np.ones(3, bool)}
-    _refused("a mask (1, 3) for transitions (3, 3)", "(1, 3)", forbid, _nothing(3), one)
+    refused("a mask (1, 3) for transitions (3, 3)", "(1, 3)", forbid, _nothing(3), one)
 
 
 # --- spans and span_f1
@@ -605,7 +591,7 @@ def _(spans):
 
 @holds(SPANS, "a label that is none is an error")
 def _(spans):
-    _refused("the label E-a", "E-a", spans, ["O", "E-a"])
+    refused("the label E-a", "E-a", spans, ["O", "E-a"])
 
 
 @holds(F1, "a span counts whole, with its type, in its own sequence")
@@ -657,5 +643,5 @@ def _(span_f1):
 
 @holds(F1, "sequences of other lengths are an error")
 def _(span_f1):
-    _refused("two sequences for one", "[1]", span_f1, [["O"]], [["O"], ["O"]])
-    _refused("a sequence of 2 labels for one of 1", "[2]", span_f1, [["O"]], [["O", "O"]])
+    refused("two sequences for one", "[1]", span_f1, [["O"]], [["O"], ["O"]])
+    refused("a sequence of 2 labels for one of 1", "[2]", span_f1, [["O"]], [["O", "O"]])

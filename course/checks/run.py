@@ -26,6 +26,7 @@ __all__ = [
     "compare_all",
     "expect",
     "holds",
+    "refused",
     "refuses_float32",
     "run_checks",
 ]
@@ -73,6 +74,22 @@ def expect(condition: bool, message: str) -> None:
     """Raise CheckFailed with the message unless the condition holds."""
     if not condition:
         raise CheckFailed(message)
+
+
+def refused(what: str, says: str, function: Callable[..., Any], *args: Any) -> None:
+    """Raise CheckFailed unless the call ends in a ValueError (or TypeError) whose message holds these words."""
+    try:
+        function(*args)
+    except (ValueError, TypeError) as error:
+        expect(says in str(error), f"{what}: the message should say {says!r}; it is: {error}")
+    except NotImplementedError:
+        raise
+    except Exception as error:
+        raise CheckFailed(
+            f"{what} ends in {type(error).__name__}: {error}; expected a ValueError that says so"
+        ) from None
+    else:
+        raise CheckFailed(f"{what} goes through; expected a ValueError that says so")
 
 
 def check(exercise: str, function: Callable[..., Any]) -> None:
