@@ -65,7 +65,7 @@ def _(masked_softmax):
         gap = distance(np.asarray(weights)[mask], np.asarray(want)[mask])
         expect(
             bool((np.asarray(weights)[~mask] == 0).all()) and gap == 0,
-            f"with {junk} in the padding {np.round(weights, 3).tolist()}; expected exactly 0 there, and no change "
+            f"with {junk:g} in the padding {np.round(weights, 3).tolist()}; expected exactly 0 there, and no change "
             "elsewhere. Take the scores out with the mask before exp; do not add to them and do not mend the weights.",
         )
 
