@@ -141,7 +141,7 @@ class _KernelLost(Exception):
 
 
 class _KernelEnded(_KernelLost):
-    """It ended while a cell ran, perhaps of what an earlier one did."""
+    """It ended while a cell ran, or did not answer, perhaps of what an earlier one did."""
 
 
 class _Run:
@@ -306,7 +306,10 @@ class _Client(NotebookClient):
             return result, time.thread_time() - began
 
         with self._faults_in_words():
-            return await asyncio.to_thread(work)
+            tested = await asyncio.to_thread(work)
+            if not self.referee.alive:  # what stands in its way may be gone in a new one
+                raise _KernelEnded("its kernel did not answer the tests")
+            return tested
 
     async def settle(self) -> None:
         """Wait until her kernel has stopped serving."""

@@ -20,6 +20,7 @@ import signal
 import socket
 import struct
 import sys
+import threading
 import time
 import traceback
 from pathlib import Path
@@ -40,6 +41,7 @@ _IMPORTS = (  # what a kernel imports until its first cells have run, an error a
     "IPython.core.debugger",
     "IPython.core.magics.extension",
     "IPython.extensions.storemagic",
+    "course.grading.student",
     "course.implement",
     "faulthandler",
     "ipykernel.debugger",
@@ -57,6 +59,7 @@ _NICE = 5  # a grader and a warden come first
 _HEAD_START, _AT_ONCE = 4, 1.5  # seconds of processor time, and for each second from the start, of all processes
 _WAITING = 208 << 10  # bytes that a socket holds for whoever reads it: the memory of nobody
 _FRAME = 256  # bytes that a frame of ZeroMQ's takes the reader, however short it is
+_STACK = 1 << 20  # bytes of address space that a thread takes: as many as there may be must leave room for work
 _READY = b"ready"
 
 __all__ = ["CHANNELS", "SHARED", "main"]
@@ -69,6 +72,7 @@ def main() -> None:
         importlib.import_module(module)
     del sys.modules["debugpy"]
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the wardens are nobody's to wait for
+    threading.stack_size(_STACK)
     gc.freeze()
     control.send(_READY)
     while True:

@@ -267,6 +267,27 @@ def test_a_kernel_may_be_lost_anywhere(
         assert outcome.trouble
 
 
+@pytest.mark.parametrize("times", [1, 3])
+def test_a_kernel_that_does_not_answer_gets_a_successor(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+    """What kept it from connecting may be gone then; where it is not, that costs one test cell and is said."""
+    serve, count = task._Client._serve, iter(range(1000))
+
+    async def refuse(client: task._Client) -> None:
+        if next(count) >= times:
+            await serve(client)
+
+    monkeypatch.setattr("course.grading.referee.CONNECT_SECONDS", 1)
+    monkeypatch.setattr(task._Client, "_serve", refuse)
+    outcome = graded(made.handed_in(BUNDLE))
+    assert outcome.trouble
+    if times == 1:
+        assert (lost(outcome), outcome.notes) == ({}, [])
+    else:
+        first, second = list(FULL)[:2]
+        assert lost(outcome) == {first: 0.0, second: 0.0}
+        assert outcome.notes == [f"the cell {cell}: its kernel did not answer the tests." for cell in (first, second)]
+
+
 def test_a_worker_of_another_version_grades_nothing() -> None:
     with pytest.raises(Stopped, match="another version") as stopped:
         grade_elsewhere("ann", made.handed_in(BUNDLE), made.replace(BUNDLE, code="other"))
