@@ -50,6 +50,8 @@ def _walk(got: Any, want: Any, name: Any) -> list[str]:
 def _sequence(got: Any, want: tuple[Any, ...] | list[Any], name: Any) -> list[str]:
     kind = type(want).__name__
     label = name if isinstance(name, str) else "the result"
+    if isinstance(name, tuple) and len(name) != len(want):
+        name = label  # these names are another result's, where an answer is held against an earlier one
     parts = name if isinstance(name, tuple) else tuple(f"{name}[{i}]" for i in range(len(want)))
     if type(got) is not type(want) or len(got) != len(want):
         shown = f"({', '.join(map(_flat, parts))}{',' if len(parts) == 1 else ''})" if isinstance(name, tuple) else ""

@@ -31,6 +31,12 @@ def test_one_changed_entry_is_found_and_placed(array):
     assert (f"at {list(at)}" in line) or not at
 
 
+def test_names_of_a_result_with_another_number_of_parts_are_not_used():
+    """Where two answers of a student's are compared, both may have a part too many."""
+    assert differences((1.0, 2.0, A), (1.0, 2.0, A), ("loss", "h")) == []
+    assert differences((1.0, 2.0, 9.0), (1.0, 2.0, 3.0), ("loss", "h")) == ["the result[2] is 9, expected 3"]
+
+
 MESSAGES = {
     "number": (1.5, 2.0, "loss", ["loss is 1.5, expected 2"]),
     "number for nan": (float("nan"), 2.0, "loss", ["loss is nan, expected 2"]),
