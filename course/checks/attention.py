@@ -9,7 +9,7 @@ import numpy as np
 from course.checks.driver import drive
 from course.checks.measure import distance, draw, slopes
 from course.checks.reversal import END, learn_to_reverse, say_backwards, words_to_reverse
-from course.checks.run import CheckFailed, expect, holds
+from course.checks.run import CheckFailed, expect, holds, refused
 
 __all__ = ["judge_reversal", "share_said"]
 
@@ -24,16 +24,13 @@ STEP, STEP_BACK = "17-attention/luong_step", "17-attention/luong_step_backward"
 RATE = "17-attention/alignment_error_rate"
 
 
-def _refused(call: Callable[[], Any], what: str, advice: str) -> None:
-    try:
-        call()
-    except ValueError:
-        return
-    raise CheckFailed(f"{what}: it goes through; expected a ValueError. {advice}")
-
-
 def _shape(got: Any, want: tuple[int, ...], what: str) -> None:
     expect(np.shape(got) == want, f"{what} has shape {np.shape(got)}, expected {want}")
+
+
+def _names(grads: Any, want: list[str]) -> None:
+    expect(isinstance(grads, dict), f"the gradients of the weights are a {type(grads).__name__}, expected a dict")
+    expect(set(grads) == set(want), f"the gradients are of {', '.join(grads)}; expected {', '.join(want)}")
 
 
 def _with(loss: Callable[..., float], inputs: dict[str, np.ndarray], name: str, value: np.ndarray) -> float:
@@ -43,12 +40,12 @@ def _with(loss: Callable[..., float], inputs: dict[str, np.ndarray], name: str, 
 def _follows(got: dict[str, Any], loss: Callable[..., float], inputs: dict[str, np.ndarray], of: str) -> None:
     """Fail unless each gradient is what a small change of its input does to the loss."""
     for name, grad in got.items():
+        _shape(grad, inputs[name].shape, f"the gradient of {name}")
         nudged = slopes(partial(_with, loss, inputs, name), inputs[name])
         gap = distance(grad, nudged)
         size = float(np.abs(nudged).max())
         told = f"the gradient of {name} is off by {gap:.3g} from central differences of {of} (largest: {size:.3g})"
-        zeros = np.shape(grad) == nudged.shape and not np.any(grad)
-        told += "; it is all zeros" if zeros and size > 1e-6 else ""
+        told += "; it is all zeros" if not np.any(grad) and size > 1e-6 else ""
         expect(gap < 1e-6, told)
 
 
@@ -75,6 +72,7 @@ def _(masked_softmax):
     for low in (-1e4, -1e9, -1e30, -1e300):
         scores, mask = np.full((4, 2), low), np.array([[1, 1], [1, 0], [0, 0], [0, 0]], bool)
         got = masked_softmax(scores, mask)
+        _shape(got, (4, 2), "for scores (4, 2) the answer")
         expect(
             distance(got, np.array([[0.5, 1], [0.5, 0], [0, 0], [0, 0]])) < 1e-12,
             f"all scores are {low:g}: column 0 may read its first two steps, column 1 its first. Weights: "
@@ -86,6 +84,7 @@ def _(masked_softmax):
 @holds(SOFTMAX, "each column sums to 1, each row need not")
 def _(masked_softmax):
     weights = masked_softmax(draw(6, 4), np.arange(6)[:, None] < np.array([6, 1, 4, 3]))
+    _shape(weights, (6, 4), "for scores (6, 4) the answer")
     down, across = (np.sum(weights, axis=axis) for axis in (0, 1))
     sums = np.round(down, 3)
     expect(
@@ -99,12 +98,13 @@ def _(masked_softmax):
 def _(masked_softmax):
     mask, scores = np.arange(5)[:, None] < np.array([5, 3]), draw(5, 2)
     want = masked_softmax(scores, mask)
-    for shift in (800.0, -800.0):
+    apart = np.array([800.0, -800.0])
+    for told, shift in (("+800", 800.0), ("-800", -800.0), ("+800 in column 0, -800 in column 1", apart)):
         gap = distance(masked_softmax(scores + shift, mask), want)
         expect(
             gap < 1e-9,
-            f"all scores {shift:+g}: the weights move by {gap:.3g}, expected 0. exp of large scores overflows, of very "
-            "low ones it is 0: take the largest score off first.",
+            f"all scores {told}: the weights move by {gap:.3g}, expected 0. exp of large scores overflows, of very "
+            "low ones it is 0: take the largest score of each column off first.",
         )
 
 
@@ -112,11 +112,8 @@ def _(masked_softmax):
 def _(masked_softmax):
     mask = np.ones((3, 4), bool)
     mask[:, 2] = False
-    _refused(
-        lambda: masked_softmax(draw(3, 4), mask),
-        "the mask has no True in column 2",
-        "0 / 0 would be NaN, and it would reach every weight of the net. `_check_mask` says it.",
-    )
+    what = "a mask without a True in column 2 (`_check_mask` says it; 0 / 0 is NaN, soon in every weight of the net)"
+    refused(what, "", masked_softmax, draw(3, 4), mask)
 
 
 @holds(SOFTMAX_BACK, "agrees with central differences")
@@ -166,7 +163,7 @@ def _(dot_score):
         query, keys = draw(50, H), draw(40, 50, H, seed=4)
         plain, scaled = dot_score(query, keys)[0], dot_score(query, keys, True)[0]
         ratio = float(np.median(np.asarray(plain) / np.asarray(scaled)))
-        others = {"S": 40, "sqrt(S)": 40**0.5, "sqrt(B)": 50**0.5, "H, without a root": H, "nothing": 1}
+        others = {"S": 40, "sqrt(S)": 40**0.5, "sqrt(B)": 50**0.5, "H, without a root": H, "no scale at all": 1}
         like = [name for name, value in others.items() if abs(ratio - value) < 1e-6 and abs(value - H**0.5) > 1e-6]
         expect(
             abs(ratio - H**0.5) < 1e-6,
@@ -207,7 +204,9 @@ def _(general_score):
 @holds(GENERAL, "with the identity it is the dot product")
 def _(general_score):
     query, keys = draw(3, 4), draw(5, 3, 4, seed=4)
-    gap = distance(general_score({"W": np.eye(4)}, query, keys)[0], (keys * query).sum(axis=-1))
+    scores, _ = general_score({"W": np.eye(4)}, query, keys)
+    _shape(scores, (5, 3), "for query (3, 4), keys (5, 3, 4) and W (4, 4) the scores")
+    gap = distance(scores, (keys * query).sum(axis=-1))
     expect(gap < 1e-12, f"with W the identity the scores are {gap:.3g} off the dot products")
 
 
@@ -215,7 +214,7 @@ def _(general_score):
 def _(general_score_backward):
     W, query, keys, dscores = draw(2, 3), draw(2, 2, seed=4), draw(3, 2, 3, seed=5), draw(3, 2, seed=6)
     dquery, dkeys, grads = general_score_backward({"W": W}, dscores.copy(), (query.copy(), keys.copy()))
-    expect(set(grads) == {"W"}, f"the gradients are of {', '.join(grads)}; expected W")
+    _names(grads, ["W"])
     _follows(
         {"query": dquery, "keys": dkeys, "W": grads["W"]},
         lambda W, query, keys: float((dscores * (keys * (query @ W)).sum(axis=-1)).sum()),
@@ -258,7 +257,7 @@ def _(additive_score_backward):
 
     u = np.tanh(query @ params["W_q"] + keys @ params["W_k"])
     dquery, dkeys, grads = additive_score_backward(params, dscores.copy(), (query, keys, u))
-    expect(set(grads) == set(params), f"the gradients are of {', '.join(grads)}; expected W_q, W_k, v")
+    _names(grads, ["W_q", "W_k", "v"])
     _follows(grads | {"query": dquery, "keys": dkeys}, loss, params | {"query": query, "keys": keys}, "the score")
 
 
@@ -278,6 +277,8 @@ def _(attend):
     context, cache = attend(np.full((5, 3), 0.2), values)
     gap = distance(context, values.mean(axis=0))
     expect(gap < 1e-12, f"weights of 1/5 each: the context is {gap:.3g} off the mean of the 5 values")
+    gap = distance(attend(np.full((5, 3), 0.1), values)[0], np.asarray(context) / 2)
+    expect(gap < 1e-12, f"half the weights do not read half as much: {gap:.3g} off. Do not divide by their sum")
     expect(isinstance(cache, tuple) and len(cache) == 2, "the cache is not (weights, values)")
 
 
@@ -360,8 +361,9 @@ def _expect_slopes(back: Callable[..., Any], params: Any, x: Any, state: Any, ke
     _, cache = luong_step(params, x, state, keys, mask)
     dx, (dh_prev, do_prev), dkeys, grads = back(params, tuple(d.copy() for d in dstate), cache)
     got = {"x": dx, "h_prev": dh_prev, "o_prev": do_prev, "keys": dkeys}
-    for part in ("combine", "score", "cell"):
-        expect(part in grads, f"the gradients are of {', '.join(grads)}; {part!r} is missing")
+    _names(grads, ["cell", "score", "combine"])
+    for part, names in (("cell", ["W_xh", "W_hh", "b_h"]), ("score", ["W"]), ("combine", ["W_c"])):
+        _names(grads[part], names)
         got |= grads[part]
     _follows(got, loss, inputs, "luong_step")
 
@@ -427,6 +429,4 @@ def _(alignment_error_rate):
 @holds(RATE, "no link at all is an error")
 def _(alignment_error_rate):
     nothing = np.zeros((2, 3), bool)
-    _refused(
-        lambda: alignment_error_rate(nothing, nothing, ~nothing), "no link guessed, none sure", "0 / 0 is no rate."
-    )
+    refused("no link guessed and none sure (0 / 0 is no rate)", "", alignment_error_rate, nothing, nothing, ~nothing)

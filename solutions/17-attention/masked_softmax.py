@@ -7,7 +7,7 @@ RETURNS = "weights"
 
 
 def inputs(rng):
-    """Padding behind the ends, gaps, none, one step; junk in the padding; scores that are large or far below 0."""
+    """Padding behind the ends, gaps, none, one step; junk in the padding; scores large, far below 0, far apart."""
     for S, lengths, junk, size in (
         (5, [5, 2, 3], 1e9, 1),
         (4, [4, 4], 0.0, 1),
@@ -19,6 +19,7 @@ def inputs(rng):
         yield np.where(mask, size * rng.standard_normal(mask.shape), junk), mask
     scores, mask = rng.standard_normal((4, 3)), np.array([[0, 1, 1], [1, 0, 1], [0, 1, 0], [1, 0, 0]], bool)
     yield np.where(mask, scores - 1e10, 0.0), mask
+    yield rng.standard_normal((2, 3)) + np.array([900.0, 0, -900]), np.ones((2, 3), bool)
 
 
 def oracle(scores, mask):
