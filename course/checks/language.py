@@ -11,7 +11,7 @@ import numpy as np
 from course.checks.driver import drive
 from course.checks.language_runs import SYMBOLS, WORDS_READ, learn_words, made_up_text, search_diary, teaching_diary
 from course.checks.measure import distance, draw, slopes
-from course.checks.run import CheckFailed, expect, holds, refuses_float32
+from course.checks.run import CheckFailed, expect, holds, refused, refuses_float32
 from course.checks.toys import run_leaky, run_leaky_back, table_language
 
 IDS, COUNTS, CHANCES, PERPLEXITY, TEMPER, TOP_K, NUCLEUS, TIED, LOSS, TRAIN, BEAM = (
@@ -23,21 +23,6 @@ IDS, COUNTS, CHANCES, PERPLEXITY, TEMPER, TOP_K, NUCLEUS, TIED, LOSS, TRAIN, BEA
 )
 refuses_float32(CHANCES)  # counts are whole numbers; what is made of them is float64
 MARGIN = "a right function ended between 1.36 and 1.38 on each of 12 seeds, where the 3-gram has 2.37 to 2.39"
-
-
-def _refused(exercise: str, call: Callable[[], Any], *says: str) -> None:
-    """Fail unless the call ends in a ValueError whose message has these words."""
-    try:
-        call()
-    except ValueError as error:
-        missing = [part for part in says if part not in str(error)]
-        expect(not missing, f"the message does not say {' or '.join(map(repr, missing))}: {error}")
-    except NotImplementedError:
-        raise
-    except Exception as error:
-        raise CheckFailed(f"{exercise}: ends in {type(error).__name__}, {error}; expected a ValueError") from None
-    else:
-        raise CheckFailed(f"{exercise}: it goes through; raise a ValueError that says {' and '.join(map(repr, says))}")
 
 
 def _rows_sum_to_one(p: np.ndarray, where: str) -> None:
@@ -63,14 +48,23 @@ def _(to_ids):
     )
 
 
+@holds(IDS, "whole numbers, of an empty text too")
+def _(to_ids):
+    for text, why in (("ba", ""), ("", ". `np.array` cannot tell what an empty list is made of: say dtype=np.int64")):
+        ids = to_ids(["a", "b"], text)
+        found = f"an array {ids.shape} of {ids.dtype}" if isinstance(ids, np.ndarray) else f"a {type(ids).__name__}"
+        want = f"an array ({len(text)},) of int64"
+        expect(found == want, f"the text {text!r}: expected {want}, got {found}{why}")
+
+
 @holds(IDS, "an unknown symbol is an error unless something stands in for it")
 def _(to_ids):
-    _refused("'abz' in the vocabulary a, b, without a stand-in", lambda: to_ids(["a", "b"], "abz"), "'z'")
+    refused("'abz' in the vocabulary a, b, without a stand-in", "z", to_ids, ["a", "b"], "abz")
 
 
 @holds(IDS, "what stands in must have a number")
 def _(to_ids):
-    _refused("'ab' with the stand-in '?', which the vocabulary lacks", lambda: to_ids(["a", "b"], "ab", "?"), "'?'")
+    refused("'ab' with the stand-in '?' that the vocabulary lacks", "?", to_ids, ["a", "b"], "ab", "?")
 
 
 # --- ngram_counts
@@ -91,6 +85,9 @@ def _(ngram_counts):
             f"order {order}: contexts have shape {np.shape(contexts)}, expected ({len(counts)}, {order - 1}): of "
             f"{order} symbols the first {order - 1} are the context",
         )
+        for name, found in (("contexts", contexts), ("counts", counts)):
+            dtype = np.asarray(found).dtype
+            expect(dtype.kind in "iu", f"order {order}: {name} are of dtype {dtype}, expected whole numbers")
         rows = [tuple(row) for row in np.asarray(contexts).tolist()]
         expect(all(a < b for a, b in pairwise(rows)), f"order {order}: contexts are not sorted, or one is there twice")
         expect(bool((np.sum(counts, axis=1) > 0).all()), f"order {order}: a context without a count is in the table")
@@ -124,7 +121,7 @@ def _(ngram_counts):
 
 @holds(COUNTS, "a symbol that has no place is an error")
 def _(ngram_counts):
-    _refused("symbols up to 4, vocabulary_size 4", lambda: ngram_counts(np.array([0, 4, 1]), 2, 4), "4")
+    refused("a text 0, 4, 1 with vocabulary_size 4", "4", ngram_counts, np.array([0, 4, 1]), 2, 4)
 
 
 # --- ngram_probabilities
@@ -186,7 +183,7 @@ def _(ngram_probabilities):
 
 @holds(CHANCES, "adding nothing is an error")
 def _(ngram_probabilities):
-    _refused("k = 0", lambda: ngram_probabilities(TABLES, EVERY, 0.0), "0.0")
+    refused("k = 0", "0", ngram_probabilities, TABLES, EVERY, 0.0)
 
 
 # --- perplexity
@@ -195,12 +192,13 @@ def _(ngram_probabilities):
 @holds(PERPLEXITY, "among V equally likely symbols it is V")
 def _(perplexity):
     for V in (2, 27, 5000):
-        got = perplexity(np.full((4, 3), -np.log(V)))
-        expect(
-            abs(got / V - 1) < 1e-9,
-            f"every symbol had a chance of 1/{V}: the perplexity is {got:.6g}, expected {V}. The logarithms are "
-            "natural, to base e.",
-        )
+        for symbols in (4, 2000):
+            got = perplexity(np.full((symbols, 3), -np.log(V)))
+            expect(
+                abs(got / V - 1) < 1e-9,
+                f"{3 * symbols} symbols, each with a chance of 1/{V}: the perplexity is {got:.6g}, expected {V}. The "
+                "logarithms are natural, to base e; their mean fits into a float, however long the text is.",
+            )
     expect(perplexity(np.zeros(5)) == 1, f"every symbol was certain: {perplexity(np.zeros(5)):.6g}, expected 1")
 
 
@@ -223,13 +221,21 @@ def _(perplexity):
     with np.errstate(all="raise"):
         got = perplexity(np.array([-1.0, -np.inf, -1.0]))
     expect(got == np.inf, f"a symbol without a chance came up: {got}, expected inf")
+    try:
+        got = perplexity(np.array([-800.0, -900.0]))
+    except OverflowError:
+        raise CheckFailed(
+            "a mean surprise of 850 nats: the exponential of more than LARGEST does not fit into a float; return "
+            "math.inf for it"
+        ) from None
+    expect(got == np.inf, f"a mean surprise of 850 nats: {got}, expected inf")
 
 
 @holds(PERPLEXITY, "what is no logarithm of a chance is an error, and so is nothing at all")
 def _(perplexity):
-    _refused("chances in place of their logarithms", lambda: perplexity(np.array([0.5, 0.25])), "0.5")
-    _refused("no symbols", lambda: perplexity(np.zeros(0)))
-    _refused("a mask that is False everywhere", lambda: perplexity(np.zeros(3), np.zeros(3, bool)))
+    refused("an array of chances in place of their logarithms", "0.5", perplexity, np.array([0.5, 0.25]))
+    refused("a text without symbols", "", perplexity, np.zeros(0))
+    refused("a mask that is False everywhere", "", perplexity, np.zeros(3), np.zeros(3, bool))
 
 
 # --- temper, top_k, nucleus
@@ -253,9 +259,10 @@ def _(temper):
 @holds(TEMPER, "at temperature 0 the best score alone, and ties share")
 def _(temper):
     with np.errstate(all="ignore"):
-        p = temper(np.array([[1.0, 3.0, 3.0], [0.0, -2.0, -1.0]]), 0)
+        p = temper(np.array([[1.0, 3.0, 3.0], [0.0, -2.0, -1.0]], np.float32), 0)
     gap = distance(p, np.array([[0, 0.5, 0.5], [1, 0, 0]]))
     expect(gap == 0, f"scores 1, 3, 3 and 0, -2, -1 at temperature 0: {np.asarray(p).tolist()}")
+    expect(p.dtype == np.float32, f"scores in float32 at temperature 0 give chances in {p.dtype}; the dtype stays")
 
 
 @holds(TEMPER, "scores of any size")
@@ -268,11 +275,20 @@ def _(temper):
         f"scores 1e300, -1e300, 1e300 and 5000, 4000, 0 at temperature 0.05: {np.asarray(p).tolist()}. `softmax` "
         "of chapter 3 takes off the highest score before it exponentiates.",
     )
+    with np.errstate(all="ignore"):
+        cold, hot = temper(np.array([1e300, -1e300, 1e300]), 0), temper(np.array([3000.0, 2000.0, 0.0]), 1000)
+    expect(distance(cold, [0.5, 0, 0.5]) == 0, f"scores 1e300, -1e300, 1e300 at temperature 0: {cold}")
+    want = np.exp([0, -1, -3]) / np.exp([0, -1, -3]).sum()
+    expect(
+        distance(hot, want) < 1e-12,
+        f"scores 3000, 2000, 0 at temperature 1000: {hot}, expected {want.round(4)}. A chance that was rounded to 0 "
+        "is 0 at every temperature: divide the scores, before softmax.",
+    )
 
 
 @holds(TEMPER, "a temperature below 0 is an error")
 def _(temper):
-    _refused("temperature -1", lambda: temper(np.zeros(3), -1.0), "-1.0")
+    refused("temperature -1", "-1", temper, np.zeros(3), -1.0)
 
 
 def _keeps_ratios(choose: Callable[..., Any], how: float) -> None:
@@ -305,9 +321,23 @@ def _(top_k):
     expect(distance(p, [0.2, 0.3, 0.5]) < 1e-12, f"k = 10 of three symbols: {p}, expected all of them as they are")
 
 
+def _first_of_equals(choose: Callable[..., Any], how: float) -> None:
+    p = np.tile([3.0, 1.0, 3.0, 2.0], 10) / 90
+    kept, want = np.flatnonzero(np.asarray(choose(p, how))).tolist(), list(range(0, 14, 2))
+    expect(
+        kept == want,
+        f"40 symbols, of which 0, 2, 4, ... 38 are equally likely and likelier than all others; {how:g}: kept are "
+        f"{kept}, expected {want}. Of equals those with the lower numbers stay: sort -p with kind='stable'.",
+    )
+
+
+holds(TOP_K, "of equals the first ones stay")(lambda f: _first_of_equals(f, 7))
+holds(NUCLEUS, "of equals the first ones stay")(lambda f: _first_of_equals(f, 0.22))
+
+
 @holds(TOP_K, "fewer than one is an error")
 def _(top_k):
-    _refused("k = 0", lambda: top_k(np.full(3, 1 / 3), 0), "0")
+    refused("k = 0", "0", top_k, np.full(3, 1 / 3), 0)
 
 
 @holds(NUCLEUS, "the symbol that reaches the mass is inside, the one after it is not")
@@ -333,7 +363,7 @@ def _(nucleus):
 @holds(NUCLEUS, "a mass that is none is an error")
 def _(nucleus):
     for mass in (0.0, -0.1, 1.5):
-        _refused(f"mass {mass}", partial(nucleus, np.full(3, 1 / 3), mass), str(mass))
+        refused(f"mass {mass:g}", f"{mass:g}", nucleus, np.full(3, 1 / 3), mass)
 
 
 # --- tied_output_backward
@@ -355,7 +385,7 @@ def _(tied_output_backward):
 @holds(TIED, "shapes must fit")
 def _(tied_output_backward):
     params = {"E": draw(5, 3), "b_y": draw(5)}
-    _refused("d_logits (2, 4) for a table of 5", lambda: tied_output_backward(params, draw(2, 4), (draw(2, 3),)), "E")
+    refused("d_logits (2, 4) for a table of 5", "E", tied_output_backward, params, draw(2, 4), (draw(2, 3),))
 
 
 # --- language_loss
@@ -443,6 +473,8 @@ def _(train_stateful):
         f"the run stands at step 6 and there are four windows: the schedule is asked for {diary['asked']}, expected "
         "7, 8, 9, 10",
     )
+    asked = len(diary["rates"])
+    expect(asked == 4, f"four windows, and the optimizer that was handed in was asked {asked} times: use `optimizer`")
     expect(distance(diary["rates"], [0.7, 0.8, 0.9, 1.0]) < 1e-12, f"the optimizer got the rates {diary['rates']}")
     expect(diary["step"] == 10, f"the run that comes back stands at step {diary['step']}, expected 10")
     expect(diary["start_step"] == 6, "the run that was handed in has another step now: make a new one")
@@ -503,7 +535,7 @@ def _(beam_search):
         texts = _all_texts(state[0], 1, 2, 3)
         got = beam_search(table_language, state, 2, 0, len(texts), 3, power)
         want = max(texts, key=lambda text: texts[text] / len(text) ** power)
-        best = tuple(got[0][0])
+        best = tuple(int(w) for w in got[0][0])
         expect(
             best == want,
             f"three symbols, length_power {power}: of all {len(texts)} texts of up to 3 symbols the best is {want}, "
@@ -523,10 +555,29 @@ def _(beam_search):
     found, asked = drive(search_diary, beam_search, 4, 5)
     late = [text for text in asked if 0 in text[1:]]
     expect(not late, f"0 ends a text, and after {late[:1]} (start first) the model was asked what comes next")
-    inside = [text for text, _ in found if 0 in text[:-1]]
+    inside = [[int(w) for w in text] for text, _ in found if 0 in text[:-1]]
     expect(not inside, f"0 ends a text, and stands inside of {inside[:1]}")
     ended = [text for text, _ in found if text[-1:] == [0]]
     expect(bool(ended), f"no finished text comes back: {[text for text, _ in found]}; keep what is finished")
+
+
+@holds(BEAM, "of each length the best few go on: no more, and no fewer for those that are finished")
+def _(beam_search):
+    chances = np.full((4, 4, 4), 1 / 4)  # [before, last]: of 0, the end, and of 1, 2, 3; a text begins after 3, 3
+    chances[3, 3], chances[3, 1], chances[3, 2] = (0.5, 0.3, 0.2, 0), (0.02, 0.58, 0.4, 0), (0.98, 0.01, 0.01, 0)
+    chances[1, 2] = chances[3, 2]
+    with np.errstate(divide="ignore"):
+        state = np.log(chances), 3
+    found = [[int(w) for w in text] for text, _ in beam_search(table_language, state, 3, 0, 2, 3)]
+    why = {
+        (2, 0): "In the first step 0 and 1 are the best two, and 2 is out, although 0 is finished.",
+        (1, 1, 0): "0 is finished after the first step, set aside, and takes no place from those that go on.",
+    }.get(tuple(found[-1]), "")
+    expect(
+        found == [[0], [1, 2, 0]],
+        f"width 2, up to 3 symbols: first 0 has 0.5, 1 has 0.3, 2 has 0.2; after 1 come 1 with 0.58 and 2 with 0.4; "
+        f"after 2 comes the end, 0, with 0.98. Expected [0] and [1, 2, 0]; found are {found}. {why}",
+    )
 
 
 @holds(BEAM, "no more texts than the beam is wide, no more symbols than allowed, best first")

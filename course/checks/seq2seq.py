@@ -477,6 +477,11 @@ def _(beam_decode):
             bool(np.isfinite(scores).all() and (scores <= 1e-9).all()),
             f"scores of size {scale:g}: log-probabilities go from {scores.min():.3g} to {scores.max():.3g}",
         )
+        expect(
+            len(found) == 40,
+            f"scores of size {scale:g}: of 40 answers of up to 3 tokens {len(found)} come back. An unlikely word has a "
+            "low log-probability, not -inf: take the logarithm before exp has rounded the probability to 0.",
+        )
         total = float(np.exp(scores).sum())
         expect(
             abs(total - 1) < 1e-9, f"alpha 0, all answers of up to 3 tokens: their probabilities add up to {total:.6g}"
@@ -515,7 +520,7 @@ def _(edit_distance):
     texts = ["", "two", "tow", "twelve", "ten", "eleven", *("".join(rng.choice(list("ab"), size=4)) for _ in range(4))]
     apart = {(a, b): edit_distance(a, b) for a in texts for b in texts}
     for (a, b), d in apart.items():
-        expect(type(d) is int, f"expected a Python int, got a {type(d).__name__}")
+        expect(type(d) is int, f"expected a Python int, got {type(d).__name__}")
         expect((d == 0) == (a == b), f"{a!r} and {b!r} are {d} apart")
         expect(d == apart[b, a], f"from {a!r} to {b!r} it is {d}, the other way {apart[b, a]}")
         least, most = abs(len(a) - len(b)), max(len(a), len(b))
@@ -569,6 +574,16 @@ def _(bleu):
     )
 
 
+@holds("16-seq2seq/bleu", "lengths are those of the corpus: a long answer makes up for a short one")
+def _(bleu):
+    score = bleu([CAT[:5], [*CAT, "indeed"]], [CAT, CAT], "none", 1)
+    expect(
+        abs(score - 100 * 11 / 12) < 1e-9,
+        f"an answer of 5 words and one of 7, references of 6: {score:.4g}, expected 100 * 11/12. Of 12 words 11 are "
+        "right, and 12 are as many as the references have, so there is no penalty for length.",
+    )
+
+
 @holds("16-seq2seq/bleu", "a run counts as often as it stands in the reference")
 def _(bleu):
     score = bleu([["the"] * 7], [CAT], "none", 1)
@@ -601,6 +616,11 @@ def _(bleu):
         "the triples count as 1 / (2 * 3), the fours as 1 / (4 * 2)",
     )
     expect(bleu([["x", "y"]], [["a", "b"]], "exp") == 0, "where not one word matches, BLEU is 0 with exp too")
+    try:
+        silent = bleu([[], []], [["a"], ["b"]])
+    except ZeroDivisionError:
+        raise CheckFailed("two answers without a word end in a ZeroDivisionError; without runs BLEU is 0") from None
+    expect(silent == 0, f"two answers without a word: {silent:.4g}; there are no runs, so BLEU is 0")
 
 
 @holds("16-seq2seq/bleu", "what does not fit is an error")
