@@ -78,6 +78,7 @@ def expect(condition: bool, message: str) -> None:
 
 def refused(what: str, says: str, function: Callable[..., Any], *args: Any) -> None:
     """Raise CheckFailed unless the call ends in a ValueError (or TypeError) whose message holds these words."""
+    wanted = f"expected a ValueError that says {repr(says) if says else 'so'}"
     try:
         function(*args)
     except (ValueError, TypeError) as error:
@@ -85,11 +86,9 @@ def refused(what: str, says: str, function: Callable[..., Any], *args: Any) -> N
     except NotImplementedError:
         raise
     except Exception as error:
-        raise CheckFailed(
-            f"{what} ends in {type(error).__name__}: {error}; expected a ValueError that says so"
-        ) from None
+        raise CheckFailed(f"{what} ends in {type(error).__name__}: {error}; {wanted}") from None
     else:
-        raise CheckFailed(f"{what} goes through; expected a ValueError that says so")
+        raise CheckFailed(f"{what} goes through; {wanted}")
 
 
 def check(exercise: str, function: Callable[..., Any]) -> None:

@@ -15,7 +15,7 @@ import course.checks.data_file
 import course.exercises
 from course.checks import CheckFailed, check, check_names, compare_all, run, run_checks
 from course.checks.data_file import CheckData, Misconception, load, write
-from course.checks.run import _shapes, refuses_float32
+from course.checks.run import _shapes, refused, refuses_float32
 from course.exercises import find
 
 GENERAL = ["gives the expected answers", "leaves its inputs as they were", "answers the same when asked again"]
@@ -534,3 +534,34 @@ def test_answers_of_the_fixture_are_right(toy):
         exec(text, names)
         assert all(result.passed for result in outcome(names[name], name).values()), name
     assert Path(toy).name == "repository"
+
+
+# --- refusals
+
+
+def _raises(error):
+    def function(x):
+        raise error
+
+    return function
+
+
+REFUSED = {
+    "goes through": (lambda x: x, "x = -1 goes through; expected a ValueError that says '-1'"),
+    "other words": (_raises(ValueError("bad input")), "x = -1: the message should say '-1'; it is: bad input"),
+    "another kind": (_raises(KeyError("-1")), "x = -1 ends in KeyError: '-1'; expected a ValueError that says '-1'"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_should_be_refused_is_told_how(case):
+    """Nothing raised, the wrong words, the wrong exception: each says what came and what was expected."""
+    function, told = REFUSED[case]
+    with pytest.raises(CheckFailed) as failed:
+        refused("x = -1", "-1", function, -1)
+    assert str(failed.value) == told
+
+
+def test_a_refusal_in_the_right_words_passes():
+    refused("x = -1", "-1", _raises(ValueError("x must be 0 or more, got -1")), -1)
+    refused("x = -1", "", _raises(TypeError("no")), -1)
