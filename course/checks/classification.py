@@ -60,7 +60,8 @@ def _padding_is_not_read(pool: Callable[..., Any]) -> None:
                     np.array_equal(got[b], want[b]),
                     f"with {junk:g} {what}, the result of a sequence of {n} steps moves from {np.round(want[b], 3)} to "
                     f"{np.round(got[b], 3)}. Steps from number `length` on must not be read."
-                    + " (NaN times 0 is NaN.)" * bool(np.isnan(junk)),
+                    + " (NaN times 0 is NaN.)"
+                    * bool(np.isnan(junk)),
                 )
 
 
