@@ -54,11 +54,15 @@ def _padding_is_not_read(pool: Callable[..., Any]) -> None:
         longer[:5] = changed
         for given, what in ((changed, "behind the ends"), (longer, "behind the ends, and three more steps of it")):
             got, _ = pool(given, LENGTHS)
-            expect(
-                np.array_equal(got, want),
-                f"with {junk:g} {what}, the result moves from {np.round(want[0], 3)} to {np.round(got[0], 3)} for a "
-                "sequence of 3 steps. Steps from number `length` on must not be read. (NaN times 0 is NaN.)",
-            )
+            expect(np.shape(got) == np.shape(want), f"with {junk:g} {what}, the result has shape {np.shape(got)}")
+            for b, n in enumerate(LENGTHS):
+                expect(
+                    np.array_equal(got[b], want[b]),
+                    f"with {junk:g} {what}, the result of a sequence of {n} steps moves from {np.round(want[b], 3)} to "
+                    f"{np.round(got[b], 3)}. Steps from number `length` on must not be read."
+                    + " (NaN times 0 is NaN.)"
+                    * bool(np.isnan(junk)),
+                )
 
 
 def _no_step_is_an_error(pool: Callable[..., Any]) -> None:

@@ -152,8 +152,9 @@ def _(messages_ahead):
         want = size * np.arange(1, 5) + np.log(3.0) * np.arange(4)
         expect(
             bool((np.abs(got - want) < 1e-6).all()),
-            f"all scores {size:g}: the messages to label 0 are {got.tolist()}, expected {want.round(4).tolist()}. "
-            "exp(10000) is inf and exp(-10000) is 0: let `log_sum_exp` take the maximum off first.",
+            f"all scores {size:g}: the messages to label 0 are {got.tolist()}, expected {want.round(4).tolist()}."
+            + " exp(10000) is inf and exp(-10000) is 0: let `log_sum_exp` take the maximum off first."
+            * (not np.isfinite(got).all()),
         )
 
 
@@ -552,7 +553,12 @@ def _(forbid):
 @holds(FORBID, "the chain that came in stays as it was, in arrays of its own")
 def _(forbid):
     params, everything = _chain(3), {name: value == value for name, value in _nothing(3).items()}
-    got = forbid(params, everything)
+    got = forbid(params | {"W_hy": draw(4, 3)}, everything)
+    expect(
+        set(got) == set(params),
+        f"beside transitions, start and stop the params held W_hy, a net's; the result holds {', '.join(sorted(got))}. "
+        "A chain has these three.",
+    )
     shared = [name for name in params if np.shares_memory(got[name], params[name])]
     expect(
         not shared,
@@ -643,5 +649,5 @@ def _(span_f1):
 
 @holds(F1, "sequences of other lengths are an error")
 def _(span_f1):
-    refused("two sequences for one", "[1]", span_f1, [["O"]], [["O"], ["O"]])
-    refused("a sequence of 2 labels for one of 1", "[2]", span_f1, [["O"]], [["O", "O"]])
+    refused("two sequences for one", "1", span_f1, [["O"]], [["O"], ["O"]])
+    refused("a sequence of 3 labels for one of 1", "3", span_f1, [["O"]], [["O", "O", "O"]])

@@ -6,16 +6,17 @@ RETURNS = ("pooled", ("mask",))
 
 
 def inputs(rng):
-    """Different ends; as many steps as sequences; none padded; one alone; large numbers and NaN in the padding."""
+    """Different ends; as many steps as sequences; none padded; one alone; states, large numbers, NaN in the padding."""
     for T, lengths, H, junk in (
-        (5, [5, 2, 3], 4, 0.0),
+        (5, [5, 2, 3], 4, None),  # the padding differs from step to step: each wrong step has an answer of its own
         (3, [3, 1, 2], 2, 50.0),
-        (4, [4, 4], 3, 0.0),
+        (4, [4, 4], 3, None),
         (6, [1, 4], 3, np.nan),
-        (1, [1], 2, 0.0),
+        (1, [1], 2, None),
     ):
         hs = rng.standard_normal((T, len(lengths), H))
-        hs[np.arange(T)[:, None] >= np.array(lengths)] = junk
+        if junk is not None:
+            hs[np.arange(T)[:, None] >= np.array(lengths)] = junk
         yield hs, np.array(lengths)
 
 

@@ -20,13 +20,13 @@ def padded(rng, T, K, lengths, scale=1.0, junk=np.nan):
 
 def inputs(rng):
     """As many steps as sequences as labels; nonsense behind the ends; one step; large scores; a forbidden move."""
-    for T, K, lengths, scale in (
-        (3, 3, [3, 1, 2], 1.0),
-        (5, 4, [2, 5, 4, 1], 1.0),
-        (1, 2, [1, 1], 1.0),
-        (4, 3, [4, 3], 1e4),
+    for T, K, lengths, scale, junk in (
+        (3, 3, [3, 1, 2], 1.0, 7.0),
+        (5, 4, [2, 5, 4, 1], 1.0, np.nan),
+        (1, 2, [1, 1], 1.0, np.nan),
+        (4, 3, [4, 3], 1e4, np.nan),
     ):
-        scores, labels = padded(rng, T, K, lengths, scale), rng.integers(K, size=(T, len(lengths)))
+        scores, labels = padded(rng, T, K, lengths, scale, junk), rng.integers(K, size=(T, len(lengths)))
         labels[np.arange(T)[:, None] >= np.array(lengths)] = 99
         yield chain(rng, K, scale), scores, labels, np.array(lengths)
     params = chain(rng, 2)
