@@ -50,7 +50,7 @@ red-team: $(READY)  ## hand every hostile submission to stock nbgrader, containe
 	PYTHONPATH=tests/grading $(PY) -m red_team.stock
 
 test-site: $(READY)  ## read the built site in a browser: links, offline, formulas, cards (run `make book` first)
-	$(PY) -m pytest -m site
+	$(PY) -m pytest -n $(WORKERS) --dist loadgroup -m site tests/site
 
 lint: $(READY)  ## ruff and mypy
 	$(PY) -m ruff check .
