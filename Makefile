@@ -44,7 +44,7 @@ test: data  ## run all tests but those that read the built site and those that g
 	$(PY) -m pytest -n $(WORKERS) --dist worksteal -m "not site and not grading"
 
 test-grading: $(READY)  ## run the tests that grade notebooks, most of them in sandboxes (Linux with bubblewrap)
-	$(PY) -m pytest -n $(WORKERS) -m grading
+	$(PY) -m pytest -n $(WORKERS) -m grading $(PYTEST_ARGS)
 
 red-team: $(READY)  ## hand every hostile submission to stock nbgrader, contained, and write the guide's table (takes long)
 	PYTHONPATH=tests/grading $(PY) -m red_team.stock
