@@ -44,13 +44,13 @@ test: data  ## run all tests but those that read the built site and those that g
 	$(PY) -m pytest -n $(WORKERS) --dist worksteal -m "not site and not grading"
 
 test-grading: $(READY)  ## run the tests that grade notebooks, most of them in sandboxes (Linux with bubblewrap)
-	$(PY) -m pytest -n $(WORKERS) -m grading
+	$(PY) -m pytest -n $(WORKERS) -m grading $(PYTEST_ARGS)
 
 red-team: $(READY)  ## hand every hostile submission to stock nbgrader, contained, and write the guide's table (takes long)
 	PYTHONPATH=tests/grading $(PY) -m red_team.stock
 
 test-site: $(READY)  ## read the built site in a browser: links, offline, formulas, cards (run `make book` first)
-	$(PY) -m pytest -m site
+	$(PY) -m pytest -n $(WORKERS) --dist loadgroup -m site tests/site
 
 lint: $(READY)  ## ruff and mypy
 	$(PY) -m ruff check .

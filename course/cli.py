@@ -1,6 +1,5 @@
 """The `course` command: for learners (start to doctor), for instructors (grade, report), for makers (build to demo)."""
 
-from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
@@ -315,14 +314,13 @@ def demo(
     folder: Annotated[Path, typer.Argument(help="Where the class is made; emptied first.")] = Path("_build/demo"),
 ) -> None:
     """Make a class for 04-elman and a notebook of each chapter, grade all with stock nbgrader, print the gradebook."""
-    from course.demo import run_chapter, run_demo
-    from course.sources import chapters
+    from course.demo import run_all
 
     table = Table(title="a class for 04-elman and a notebook of each chapter, graded by `nbgrader autograde`")
     for heading in ("student", "what was handed in", "score", "expected"):
         table.add_column(heading)
     wrong = 0
-    for row in chain(run_demo(folder, console), (run_chapter(c, folder, console) for c in chapters())):
+    for row in run_all(folder, console):
         as_expected = row.score == row.expected
         wrong += not as_expected
         shown = ["no grade" if score is None else f"{score:g}" for score in (row.score, row.expected)]

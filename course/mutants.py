@@ -26,7 +26,7 @@ import nbformat
 from course.build import source_notebook
 from course.checks.data_file import load
 from course.checks.run import check_files, check_names
-from course.exercises import DATA, Exercise, catalogue
+from course.exercises import DATA, Exercise, catalogue, chapter_number
 from course.library import functions, replace_lines, stage
 from course.rig import graded_cells, run_jobs
 from course.sources import ROOT, Chapter
@@ -107,6 +107,7 @@ def notebook_rows(chapter: Chapter, wanted: Iterable[Variant]) -> Iterator[Row]:
     """Run versions through the graded cells, hidden tests included, as grading does."""
     notebook, wanted = source_notebook(chapter), list(wanted)
     with tempfile.TemporaryDirectory() as folder:
+        stage(chapter_number(chapter.slug), Path(folder), catalogue().values())  # once, and not by every `%chapter`
         jobs = (graded_cells(notebook, v.exercise.token, _cell(v), needed(v)) for v in wanted)
         for variant, outcome in zip(wanted, run_jobs(jobs, Path(folder)), strict=True):
             token = variant.exercise.token

@@ -7,7 +7,7 @@ floats are numbered, and the list of arrays that they number: the skeleton is th
 """
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import FunctionType
 from typing import Any
 
@@ -55,7 +55,7 @@ def flatten(value: Any) -> tuple[Any, list[np.ndarray]]:
         raise PlainError("a value that holds itself, or is nested too deep, is not plain data") from None
 
 
-def restore(skeleton: Any, arrays: list[np.ndarray]) -> Any:
+def restore(skeleton: Any, arrays: Sequence[np.ndarray]) -> Any:
     """Put together what `flatten` took apart; anything else in the skeleton is a PlainError."""
 
     def build(v: Any) -> Any:

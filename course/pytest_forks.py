@@ -6,6 +6,7 @@ The run's output goes to the file, its exit code to stdout. A fork sees the work
 moment: nothing of it has been imported before.
 """
 
+import gc
 import os
 import sys
 
@@ -22,6 +23,7 @@ def main() -> None:
     early = [name for name in sys.modules if name.partition(".")[0] == "rnnlib"]
     if early:
         raise SystemExit(f"the checks import {', '.join(early)} before they run: forks would share it")
+    gc.freeze()  # pytest collects garbage when it ends: a fork need not go through all that stood before it
     for line in sys.stdin:
         name, file = line.rstrip("\n").split("\t")
         child = os.fork()

@@ -6,6 +6,7 @@ started in decides what `%chapter` finds there. Used to run every known wrong ve
 """
 
 import contextlib
+import gc
 import io
 import json
 import os
@@ -76,6 +77,8 @@ def _run(shell: InteractiveShell, job: Job) -> dict[str, str | None]:
     shell.reset(new_session=False)
     for module in [name for name in sys.modules if name.partition(".")[0] == "rnnlib"]:
         del sys.modules[module]
+    gc.collect()
+    gc.freeze()  # what is alive now are imports: to go through those of PyTorch each time takes longer than most jobs
     outcome: dict[str, str | None] = {}
     for name, source in job:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):

@@ -100,6 +100,7 @@ def test_a_stale_file_is_reported(tmp_path, monkeypatch):
     """A notebook changed by hand, and one that nothing generates, are both named."""
     monkeypatch.setattr("course.build.EXERCISES", tmp_path / "exercises")
     monkeypatch.setattr("course.build.DATA", tmp_path / "data")
+    monkeypatch.setattr("course.build.chapters", lambda: chapters()[:2])  # the test of what is current takes all
     assert build(tmp_path / "nbgrader")
     assert not stale(tmp_path / "nbgrader")
     first = next((tmp_path / "exercises").glob("*/*.ipynb"))

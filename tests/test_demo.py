@@ -1,7 +1,6 @@
 """The plain way from hand-in to gradebook: nbgrader's own commands on our release give the scores they must."""
 
 import pytest
-from rich.console import Console
 
 from course.demo import run_chapter, run_demo
 from course.sources import chapters
@@ -12,7 +11,7 @@ pytestmark = pytest.mark.grading  # minutes, though it needs no sandbox
 @pytest.mark.timeout(600)
 def test_a_class_of_twelve_gets_the_scores_it_must(tmp_path):
     """Right, half right, wrong in known ways, broken, renamed, deleted, tampered with: each gets what it earns."""
-    rows = {row.student: row for row in run_demo(tmp_path / "class", Console(quiet=True))}
+    rows = {row.student: row for row in run_demo(tmp_path / "class")}
     assert len(rows) == 12
     assert {name: row.score for name, row in rows.items()} == {name: row.expected for name, row in rows.items()}
     full = rows["01-perfect"].score
@@ -28,7 +27,7 @@ def test_a_class_of_twelve_gets_the_scores_it_must(tmp_path):
 @pytest.mark.parametrize("chapter", [pytest.param(c, id=c.slug) for c in chapters()])
 def test_a_notebook_of_each_chapter_gets_the_points_it_earns(chapter, tmp_path):
     """All right but the last exercise, which was never begun: every point but those of that one."""
-    row = run_chapter(chapter, tmp_path, Console(quiet=True))
+    row = run_chapter(chapter, tmp_path)
     whole = sum(exercise.total_points for exercise in chapter.exercises)
     assert row.score == row.expected == whole - chapter.exercises[-1].total_points
     assert 0 < row.expected < whole

@@ -6,7 +6,7 @@ from course.mutants import notebook_rows, pytest_rows, variants
 from course.sources import chapters
 
 MINIMUM = 5
-CHUNK = 24  # versions per test: a start-up costs as much as some fifteen of them, and two workers share the tests
+CHUNK = 100  # versions per test: a start-up costs as much as twenty of them, and two workers share the tests
 
 
 def _chunks():

@@ -6,6 +6,7 @@
 import io
 import json
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -36,12 +37,29 @@ class CheckData:
     misconceptions: list[Misconception] = field(default_factory=list)
 
 
+class _Arrays(Sequence[np.ndarray]):
+    """The arrays of a file that was read whole, each unpacked when it is first asked for.
+
+    Nine in ten are answers of wrong versions; who only lists the checks of all chapters needs none of those.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        self._archive = np.load(io.BytesIO(content), allow_pickle=False)
+        self._unpacked: dict[int, np.ndarray] = {}
+
+    def __len__(self) -> int:
+        return len(self._archive.files)
+
+    def __getitem__(self, i: Any) -> Any:
+        if i not in self._unpacked:
+            self._unpacked[i] = self._archive[f"{i:04d}"]
+        return self._unpacked[i]
+
+
 @cache
-def _stored(slug: str) -> tuple[dict[str, Any], list[np.ndarray]]:
+def _stored(slug: str) -> tuple[dict[str, Any], Sequence[np.ndarray]]:
     """The skeletons of a chapter's check data, by exercise id, and the arrays that go into them; read once."""
-    with np.load(DATA / f"{slug}.npz", allow_pickle=False) as archive:
-        arrays = [archive[f"{i:04d}"] for i in range(len(archive.files))]
-    return read_record(slug)["checks"]["dict"], arrays
+    return read_record(slug)["checks"]["dict"], _Arrays((DATA / f"{slug}.npz").read_bytes())
 
 
 def load(slug: str) -> dict[str, CheckData]:
@@ -62,7 +80,7 @@ def answers_of(exercise: Exercise) -> list[Any]:
     return restore(skeletons[exercise.id]["dict"]["answers"], arrays)
 
 
-def _check_data(skeleton: Any, arrays: list[np.ndarray]) -> CheckData:
+def _check_data(skeleton: Any, arrays: Sequence[np.ndarray]) -> CheckData:
     value = restore(skeleton, arrays)
     return CheckData(**value | {"misconceptions": [Misconception(**m) for m in value["misconceptions"]]})
 

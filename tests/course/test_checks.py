@@ -446,6 +446,15 @@ def test_writing_data_twice_gives_the_same_bytes(toy):
     assert {name: (folder / name).read_bytes() for name in first} == first
 
 
+def test_answers_of_wrong_versions_are_unpacked_by_who_needs_them(toy):
+    """Listing the checks takes the right answers; the rest of the file waits until it is asked for."""
+    check_names(find("01-one/double"))
+    _, arrays = course.checks.data_file._stored("01-one")
+    assert 0 < len(arrays._unpacked) < len(arrays)
+    load("01-one")
+    assert len(arrays._unpacked) == len(arrays)
+
+
 def test_a_broken_module_spoils_only_the_checks_that_need_it(desk, tmp_path, monkeypatch):
     """Examples that hand over a function of `rnnlib` are put together when they are needed, exercise by exercise."""
     other = replace(find("count"), id="03-three/number")

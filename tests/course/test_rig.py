@@ -1,5 +1,6 @@
 """The rig: cells run as in a kernel, jobs that know nothing of each other, and no job that can stop the rest."""
 
+import textwrap
 import time
 
 import nbformat
@@ -83,6 +84,24 @@ def test_jobs_know_nothing_of_each_other(toy, tmp_path):
     assert second["cell-0"] == "NameError: name 'left' is not defined"
     assert set(list(second.values())[1:]) == {None}
     assert again == second
+
+
+def test_what_a_job_leaves_is_gone_when_the_next_begins(toy, tmp_path):
+    """Objects that hold each other, in the notebook or in a module of the library: none of it piles up."""
+    leave = """
+        import rnnlib.sums
+        class Trace:
+            def __init__(self, name):
+                self.itself, self.name = self, name
+            def __del__(self, told=open("gone", "a")):
+                told.write(self.name + "\\n"), told.flush()
+        mine = Trace("notebook")
+        rnnlib.sums.mine = Trace("library")
+    """
+    look = "assert sorted(open('gone')) == ['library\\n', 'notebook\\n'], open('gone').read()"
+    spoil = job("%load_ext course", "%chapter 01-one", textwrap.dedent(leave))
+    for outcome in outcomes([job("1"), spoil, job(look), job(look)], tmp_path):
+        assert set(outcome.values()) == {None}
 
 
 def test_a_job_that_prints_a_lot(toy, tmp_path):

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -88,15 +89,28 @@ def browser() -> Iterator[Any]:
         chromium.close()
 
 
+@pytest.fixture(scope="session")
+def window(browser: Any) -> Callable[[int, str], Any]:
+    """A browser's window of a width and a scheme, the same one each time; whoever opens a page in it is new to it."""
+
+    @cache
+    def window(width: int, scheme: str) -> Any:
+        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        context.add_init_script("try { localStorage.clear() } catch {}")
+        context.new_page()  # stays: with it stays the process that draws pages, which takes long to start
+        return context
+
+    return window
+
+
 @pytest.fixture
-def visit(browser: Any) -> Iterator[Callable[..., Visit]]:
+def visit(window: Callable[[int, str], Any]) -> Iterator[Callable[..., Visit]]:
     """Open a file as a reader would, from disk; wait until its formulas are typeset."""
-    contexts = []
+    opened = []
 
     def open_page(path: Path, width: int = 1280, scheme: str = "light") -> Visit:
-        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
-        contexts.append(context)
-        visit = Visit(context.new_page())
+        visit = Visit(window(width, scheme).new_page())
+        opened.append(visit.page)
         visit.page.on("request", lambda request: _note_request(visit, request.url))
         visit.page.on("requestfailed", lambda request: visit.complaints.append(f"not loaded: {request.url}"))
         visit.page.on("pageerror", lambda error: visit.complaints.append(f"error: {error}"))
@@ -106,8 +120,8 @@ def visit(browser: Any) -> Iterator[Callable[..., Visit]]:
         return visit
 
     yield open_page
-    for context in contexts:
-        context.close()
+    for page in opened:
+        page.close()
 
 
 def _note_request(visit: Visit, url: str) -> None:

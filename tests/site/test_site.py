@@ -6,12 +6,22 @@ from course.site import check_site, pages
 
 pytestmark = pytest.mark.site
 PHONE = 390
+PARTS = 6  # of the real book's pages: workers share them
+SAMPLE = pytest.param("sample", marks=pytest.mark.xdist_group("sample"))  # built once: all its tests are one worker's
 
 
-@pytest.fixture(scope="module", params=["sample", "book"])
+@pytest.fixture(scope="module", params=[SAMPLE, "book"])
 def html(request):
-    """The sample book's pages, then the real book's."""
+    """The sample book's folder, then the real book's."""
     return request.getfixturevalue("sample").html if request.param == "sample" else request.getfixturevalue("site")
+
+
+@pytest.fixture(scope="module", params=[SAMPLE, *(pytest.param(i, id=f"book-{i}") for i in range(PARTS))])
+def part(request):
+    """The sample book's folder and which of a list of its pages to read: all; then the real book's, a part each."""
+    if request.param == "sample":
+        return request.getfixturevalue("sample").html, slice(None)
+    return request.getfixturevalue("site"), slice(request.param, None, PARTS)
 
 
 def test_every_link_anchor_and_image_is_in_order(html):
@@ -19,10 +29,11 @@ def test_every_link_anchor_and_image_is_in_order(html):
     assert [str(fault) for fault in check_site(html)] == []
 
 
-def test_pages_read_from_disk_without_a_network(html, visit):
+def test_pages_read_from_disk_without_a_network(part, visit):
     """No page asks for anything outside, none logs an error; every formula is typeset and fits its column."""
+    html, some = part
     formulas = 0
-    for path in pages(html):
+    for path in pages(html)[some]:
         seen = visit(path)
         name = path.relative_to(html).as_posix()
         assert seen.requests == [], f"{name} asks for something outside"
@@ -43,24 +54,26 @@ def test_pages_read_from_disk_without_a_network(html, visit):
     assert formulas > 0
 
 
-def test_pages_fit_a_phone(html, visit):
+def test_pages_fit_a_phone(part, visit):
     """At 390 pixels nothing makes the page itself scroll sideways."""
-    for path in pages(html):
+    html, some = part
+    for path in pages(html)[some]:
         seen = visit(path, width=PHONE)
         width = seen.page.evaluate("document.documentElement.scrollWidth")
         assert width <= PHONE, f"{path.relative_to(html)} is {width} pixels wide"
         seen.page.close()
 
 
-def _study_pages(html):
-    found = [path for path in pages(html) if 'class="study-cards"' in path.read_text(encoding="utf-8")]
+def _study_pages(part):
+    html, some = part
+    found = [path for path in pages(html) if 'class="study-cards"' in path.read_text(encoding="utf-8")][some]
     assert found, "no page has cards"
     return found
 
 
-def test_cards_turn_and_pass(html, visit):
+def test_cards_turn_and_pass(part, visit):
     """A click shows the back; `next` brings another card; the keys do the same, and Tab leaves the deck."""
-    for path in _study_pages(html):
+    for path in _study_pages(part):
         seen = visit(path)
         deck = seen.page.locator(".study-cards .flip-container").first
         deck.locator(".frontcard .front").wait_for()
@@ -69,20 +82,27 @@ def test_cards_turn_and_pass(html, visit):
         assert "flip" in deck.get_attribute("class").split()
         seen.page.keyboard.press(" ")
         assert "flip" not in deck.get_attribute("class").split()
-        seen.page.wait_for_timeout(700)  # the turning of a card takes 0.6 s
+        deck.evaluate("e => Promise.allSettled(e.getAnimations({subtree: true}).map(a => a.finished))")  # it turns
         seen.page.locator(".study-cards .next").first.click()
-        seen.page.wait_for_timeout(1500)
-        assert deck.locator(".frontcard .front .flashcardtext").inner_text() != first
+        # Both cards are there while one leaves and the other comes; alone is what stays, and it must be another.
+        seen.page.wait_for_function(
+            """([deck, first]) => {
+                const texts = [...deck.querySelectorAll(".frontcard .front .flashcardtext")].map(e => e.innerText);
+                return texts.length === 1 && texts[0] !== first;
+            }""",
+            arg=[deck.element_handle(), first],
+        )
         deck.focus()
         seen.page.keyboard.press("Tab")
         assert not deck.evaluate("e => e === document.activeElement")
         assert seen.complaints == []
         assert seen.requests == []
+        seen.page.close()
 
 
-def test_quizzes_answer(html, visit):
+def test_quizzes_answer(part, visit):
     """Every choice of every question brings its own explanation, marked right or wrong."""
-    for path in _study_pages(html):
+    for path in _study_pages(part):
         seen = visit(path)
         seen.page.locator(".study-quiz .Quiz").first.wait_for()
         for question in seen.page.locator(".study-quiz .Quiz").all():
@@ -98,6 +118,7 @@ def test_quizzes_answer(html, visit):
         assert seen.page.locator(".study-quiz mjx-merror").count() == 0
         assert seen.complaints == []
         assert seen.requests == []
+        seen.page.close()
 
 
 def _answer_a_number(page, question, box):
